@@ -1,0 +1,28 @@
+#include "lib/base/mem.h"
+
+#include "lib/base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *fm_aligned_alloc(size_t bytes)
+{
+	size_t rounded;
+
+	if (!fm_size_align(bytes ? bytes : 1, FM_ALIGNMENT, &rounded))
+		return NULL;
+	void *memory = aligned_alloc(FM_ALIGNMENT, rounded);
+	if (memory)
+		memset(memory, 0, rounded);
+	return memory;
+}
+
+void *fm_calloc(size_t count, size_t size)
+{
+	return calloc(count ? count : 1, size ? size : 1);
+}
+
+void fm_wipe(void *memory, size_t bytes)
+{
+	explicit_bzero(memory, bytes);
+}

@@ -1,0 +1,152 @@
+/*
+ * The gallery: people, their faces and collections in one SQLite file (WAL, synchronous=FULL, foreign_keys,
+ * secure_delete, STRICT tables, migrations in user_version). A function that returns FM_OK after a change has
+ * it on disk. Ids seen from outside are UUID text; row keys (int64) are for the in-memory index and never
+ * leave the process.
+ *
+ * Threads: safe; any thread may call any function at any time. Returned structs are the caller's own copies.
+ * Common errors: FM_E_NOT_FOUND, FM_E_CONFLICT, FM_E_BUSY (locked beyond the busy timeout),
+ * FM_E_STORAGE_FULL, FM_E_IO, FM_E_CORRUPT, FM_E_NOMEM, FM_E_INVALID (text that is not UTF-8, too long, or
+ * empty where it may not be).
+ */
+#ifndef FM_GALLERY_GALLERY_H
+#define FM_GALLERY_GALLERY_H
+
+#include "lib/base/status.h"
+#include "lib/base/uuid.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FM_NAME_MAX_BYTES             256 /* person, collection, external id: UTF-8 bytes */
+#define FM_METADATA_MAX_BYTES         16384
+#define FM_EMBEDDING_DIM_MAX          4096
+#define FM_GALLERY_DEFAULT_COLLECTION "default" /* exists always, cannot be deleted */
+
+struct fm_gallery;
+
+/* Creates the file (mode 0600) or migrates an older one; a newer one is FM_E_UNSUPPORTED, a damaged one
+ * FM_E_CORRUPT. */
+enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err);
+void fm_gallery_close(struct fm_gallery *gallery);
+
+struct fm_collection {
+	int64_t key;
+	char *name;
+	char created_at[32]; /* RFC 3339 UTC, milliseconds */
+	int64_t people, faces;
+};
+void fm_collection_done(struct fm_collection *collection);
+
+enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const char *name,
+        struct fm_collection *ret_collection, struct fm_error *err);
+enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char *name,
+        struct fm_collection *ret_collection, struct fm_error *err);
+/* Deletes people and faces with it. ret_key for the index. */
+enum fm_status fm_gallery_collection_delete(
+        struct fm_gallery *gallery, const char *name, int64_t *ret_key, struct fm_error *err);
+typedef enum fm_status (*fm_collection_visit)(
+        void *context, const struct fm_collection *collection, struct fm_error *err);
+enum fm_status fm_gallery_collection_each(
+        struct fm_gallery *gallery, fm_collection_visit visit, void *context, struct fm_error *err);
+
+struct fm_person {
+	int64_t key, collection_key;
+	char id[FM_UUID_TEXT];
+	char *name;
+	char *external_id; /* or NULL */
+	char *metadata;    /* JSON object text; "{}" when none */
+	char created_at[32], updated_at[32];
+	int64_t faces;
+};
+void fm_person_done(struct fm_person *person);
+
+/* What a client may set; NULL leaves as it is (or unset at creation). */
+struct fm_person_fields {
+	const char *name;
+	const char *external_id;
+	bool clear_external_id;
+	const char *metadata; /* JSON object text, already validated by the caller */
+};
+
+/* FM_E_CONFLICT on an external_id that is taken in this collection. */
+enum fm_status fm_gallery_person_create(struct fm_gallery *gallery, int64_t collection_key,
+        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err);
+enum fm_status fm_gallery_person_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        struct fm_person *ret_person, struct fm_error *err);
+enum fm_status fm_gallery_person_get_by_key(
+        struct fm_gallery *gallery, int64_t person_key, struct fm_person *ret_person, struct fm_error *err);
+enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err);
+/* Removes every face of theirs. ret_key for the index. */
+enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        int64_t *ret_key, struct fm_error *err);
+
+/*
+ * One page in creation order, of at most `limit` people; `after` is a person's id or NULL (an id that is gone
+ * is FM_E_INVALID: unknown cursor); `name` filters by exact name or is NULL. *ret_next is the next cursor (an
+ * id), or "". ret_people: array of *ret_count, each fm_person_done(), then free().
+ */
+enum fm_status fm_gallery_person_list(struct fm_gallery *gallery, int64_t collection_key, const char *name,
+        const char *after, size_t limit, struct fm_person **ret_people, size_t *ret_count,
+        char ret_next[FM_UUID_TEXT], struct fm_error *err);
+
+struct fm_face_record {
+	int64_t key, person_key, collection_key;
+	char id[FM_UUID_TEXT];
+	char *quality; /* JSON text as the enrolment stored it */
+	char created_at[32];
+};
+void fm_face_record_done(struct fm_face_record *face);
+
+/* A face to add. image_sha256 finds the very same bytes again. */
+struct fm_face_insert {
+	const float *embedding; /* unit length */
+	size_t dim;
+	const char *model;   /* "name@fingerprint" */
+	const char *quality; /* JSON text */
+	uint8_t image_sha256[32];
+	float box[4]; /* x, y, width, height in the upright photo: with the sha, what "the same face" means */
+};
+
+/*
+ * Adds a face. When the same image bytes with a box that overlaps (IoU > 0.5) are enrolled for this person
+ * under this model already, nothing is added, the existing face comes back and *ret_existed is true.
+ */
+enum fm_status fm_gallery_face_add(struct fm_gallery *gallery, int64_t person_key,
+        const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
+        struct fm_error *err);
+
+/*
+ * For enrolling by name in one transaction: the oldest person of exactly that name in the collection, or a
+ * new one, gets the face. Nothing is created when it fails.
+ */
+enum fm_status fm_gallery_enroll_by_name(struct fm_gallery *gallery, int64_t collection_key, const char *name,
+        const struct fm_face_insert *insert, struct fm_person *ret_person, struct fm_face_record *ret_face,
+        bool *ret_existed, struct fm_error *err);
+
+enum fm_status fm_gallery_face_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        struct fm_face_record *ret_face, struct fm_error *err);
+enum fm_status fm_gallery_face_get_by_key(
+        struct fm_gallery *gallery, int64_t face_key, struct fm_face_record *ret_face, struct fm_error *err);
+enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_key,
+        struct fm_face_record **ret_faces, size_t *ret_count, struct fm_error *err);
+/* ret_key for the index. */
+enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        int64_t *ret_key, struct fm_error *err);
+
+/* Every face under `model`, in key order, for building the index. The embedding is valid during the call. */
+typedef enum fm_status (*fm_embedding_visit)(void *context, int64_t collection_key, int64_t person_key,
+        int64_t face_key, const float *embedding, size_t dim, struct fm_error *err);
+enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char *model,
+        fm_embedding_visit visit, void *context, struct fm_error *err);
+/* Embeddings of one person under a model, for 1:1 verification. *ret_embeddings is [count][dim], free() it.
+ */
+enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t person_key, const char *model,
+        size_t dim, float **ret_embeddings, size_t *ret_count, struct fm_error *err);
+/* How many faces are stored under other models than this one. */
+enum fm_status fm_gallery_foreign_faces(
+        struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);
+
+#endif

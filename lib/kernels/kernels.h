@@ -1,0 +1,126 @@
+/*
+ * The ISA table: for each instruction set one struct fm_kernels that binds kernels with the tiles and packers
+ * they need. Every row gives the same bits as the scalar row, for every function, on every input within the
+ * limits:
+ *   - integer sums are exact;
+ *   - float steps outside fm_gemm_f32 use separate multiply and add, in the order written here
+ * (-ffp-contract=off);
+ *   - fm_gemm_f32 uses one fused multiply-add per term, k ascending, one accumulator per output (fmaf in
+ * scalar);
+ *   - rounding is to nearest even.
+ * Inputs hold no NaN. Denormals are flushed by the caller's thread (lib/cpu).
+ *
+ * Layout: activations are NHWC: a matrix of rows (pixels) and columns (channels); strides count elements.
+ * Threads: all functions are pure; tables are constant.
+ */
+#ifndef FM_KERNELS_KERNELS_H
+#define FM_KERNELS_KERNELS_H
+
+#include "lib/cpu/cpu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum fm_activation {
+	FM_ACT_NONE = 0,
+	FM_ACT_RELU,  /* v > 0 ? v : 0 */
+	FM_ACT_PRELU, /* v > 0 ? v : v * slope[channel] */
+	FM_ACT_CLIP,  /* min(max(v, clip_low), clip_high) */
+};
+
+/*
+ * What happens to a sum before it is stored, in this order:
+ *   v = sum (+ bias[channel] when bias)
+ *   v = v + residual[row * residual_stride + channel] when residual
+ *   v = activation(v)
+ */
+struct fm_epilogue {
+	const float *bias;     /* [n] or NULL */
+	const float *residual; /* [m][residual_stride] or NULL; may be the output itself */
+	size_t residual_stride;
+	enum fm_activation activation;
+	const float *slope; /* [n], FM_ACT_PRELU only */
+	float clip_low, clip_high;
+};
+
+/*
+ * One row's dynamic quantization: x ~= scale * (q - zero). Range widened to hold 0, so that zero is exact:
+ *   low = min(0, min x), high = max(0, max x), scale = (high - low) / 255 (1 when high == low),
+ *   zero = clamp(round(-low / scale), 0, 255), q = clamp(round(x * (1 / scale)) + zero, 0, 255).
+ * Source: linear min-max quantization, Jacob et al. 2018 (arXiv:1712.05877) section 2.1, per row at run time.
+ */
+struct fm_row_quant {
+	float scale;
+	int32_t zero;
+};
+
+/*
+ * u8 x s8 -> f32 matrix product.
+ * Shapes: a [m][k_padded] u8 from quantize_rows; w packed from s8 [n][k]; out [m][out_stride] f32.
+ * Units:  out[i][j] = epilogue((float)(sum_k a[i][k] * w[j][k] - zero[i] * w_sum[j]) * (scale[i] *
+ * w_scale[j])) where w_sum[j] = sum_k w[j][k] is computed by the packer and kept in the packed block. Limits:
+ * k <= FM_GEMM_K_MAX (the s32 sum cannot overflow), m, n >= 1; weights in -127..127.
+ */
+#define FM_GEMM_K_MAX 32768
+
+struct fm_gemm_u8s8 {
+	size_t k_multiple; /* k_padded = k rounded up to this; the padding of `a` must be zero bytes */
+	size_t (*packed_bytes)(size_t n, size_t k);
+	/* packed: 64-byte aligned, packed_bytes() long, zeroed. */
+	void (*pack)(void *packed, const int8_t *weights, size_t n, size_t k);
+	void (*run)(float *out, size_t out_stride, const uint8_t *a, const struct fm_row_quant *a_quant,
+	        size_t m, const void *packed, const float *w_scale, size_t n, size_t k,
+	        const struct fm_epilogue *epilogue);
+};
+
+/* f32 x f32 -> f32. a [m][a_stride]; weights [n][k] packed; out = epilogue(sum_k fma(a, w, sum)). */
+struct fm_gemm_f32 {
+	size_t (*packed_bytes)(size_t n, size_t k);
+	void (*pack)(void *packed, const float *weights, size_t n, size_t k);
+	void (*run)(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+	        const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
+};
+
+/* Depthwise convolution, NHWC, channel multiplier 1. Weights packed as [kernel_h * kernel_w][channels]. */
+struct fm_dwconv_shape {
+	size_t in_h, in_w, out_h, out_w, channels;
+	size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+	size_t pad_top, pad_left; /* out_h, out_w already account for bottom and right */
+};
+
+struct fm_kernels {
+	enum fm_isa isa;
+
+	struct fm_gemm_u8s8 gemm_u8s8;
+	struct fm_gemm_f32 gemm_f32;
+
+	/* Quantizes m rows of k floats (stride a_stride) to q [m][k_padded] (padding zeroed) and fills
+	 * quant[m]. */
+	void (*quantize_rows)(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+	        size_t m, size_t k, size_t k_padded);
+
+	/*
+	 * out[y][x][c] = epilogue(sum over taps, row-major, of in * w; taps in the padding are left out).
+	 * The epilogue's residual is indexed by output pixel.
+	 */
+	void (*dwconv_f32)(float *out, const float *in, const float *weights,
+	        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+
+	/* Sum of a[i] * b[i], s32-exact for n <= 65536. For gallery search over s8 codes. */
+	int32_t (*dot_s8)(const int8_t *a, const int8_t *b, size_t n);
+
+	/*
+	 * Sum of a[i] * b[i] in f32 with sixteen interleaved accumulators (element i goes to lane i % 16,
+	 * multiply then add), reduced as ((l0+l8)+(l4+l12))+((l2+l10)+(l6+l14)) + the same for odd lanes, in
+	 * that order.
+	 */
+	float (*dot_f32)(const float *a, const float *b, size_t n);
+};
+
+/* The row for an ISA, or NULL where this build or machine does not have it. */
+const struct fm_kernels *fm_kernels_for(enum fm_isa isa);
+
+/* The row for fm_isa_best(). Never NULL. */
+const struct fm_kernels *fm_kernels_best(void);
+
+#endif
