@@ -7,8 +7,10 @@
 
 VERSION := 0.1.0
 
-CC       ?= gcc
-AR       ?= ar
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 CFLAGS   ?= -O2 -g
