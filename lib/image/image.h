@@ -13,6 +13,8 @@ struct fm_image {
 	int width_px, height_px;
 };
 
+#define FM_IMAGE_BYTES_MAX ((size_t)1 << 30) /* 357 megapixels: beyond any limit an operator sets */
+
 /* Zeroed pixels. Errors: FM_E_INVALID (side < 1), FM_E_TOO_LARGE, FM_E_NOMEM. */
 enum fm_status fm_image_create(int width_px, int height_px, struct fm_image *ret_image, struct fm_error *err);
 /* Wipes and frees the pixels (they may show a face) and leaves an empty image. */

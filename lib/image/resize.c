@@ -1,0 +1,251 @@
+/*
+ * Shrinking and resizing in integers: rows are combined first, whole row at a time so that it vectorises,
+ * columns after. Blocks of fixed length are what gcc vectorises at -O2.
+ */
+#include "lib/image/warp.h"
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+enum { BLOCK = 64 };
+
+/* ---- box average by an integer factor ---- */
+
+enum { FACTOR_MAX = 256 /* 256 * 255 fits the 16-bit column sums */ };
+
+static void add_row(uint16_t *restrict sums, const uint8_t *restrict row, size_t count)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= count; i += BLOCK) {
+		for (size_t k = 0; k < BLOCK; k++)
+			sums[i + k] = (uint16_t)(sums[i + k] + row[i + k]);
+	}
+	for (; i < count; i++)
+		sums[i] = (uint16_t)(sums[i] + row[i]);
+}
+
+/* Rounded sum / area by multiplication: exact for sums up to 255 * area while area <= FACTOR_MAX squared. */
+static inline uint8_t divide(uint32_t sum, uint32_t area, uint64_t reciprocal)
+{
+	return (uint8_t)(((sum + area / 2) * reciprocal) >> 40);
+}
+
+static inline __attribute__((always_inline)) void average_columns(
+        const uint16_t *sums, int columns, int factor, uint32_t area, uint8_t *to)
+{
+	uint64_t reciprocal = (((uint64_t)1 << 40) + area - 1) / area;
+
+	for (int x = 0; x < columns; x++, sums += 3 * factor, to += 3) {
+		for (int c = 0; c < 3; c++) {
+			uint32_t sum = 0;
+			for (int k = 0; k < factor; k++)
+				sum += sums[3 * k + c];
+			to[c] = divide(sum, area, reciprocal);
+		}
+	}
+}
+
+/* `rows` rows are summed in `sums`; the last column may be narrower than the others. */
+static void average_row(const uint16_t *sums, int width, int factor, int rows, uint8_t *to)
+{
+	int full = width / factor, rest = width % factor;
+	uint32_t area = (uint32_t)factor * (uint32_t)rows;
+
+	switch (factor) { /* the loops over a constant factor unroll */
+	case 2: average_columns(sums, full, 2, area, to); break;
+	case 4: average_columns(sums, full, 4, area, to); break;
+	default: average_columns(sums, full, factor, area, to); break;
+	}
+	if (rest > 0)
+		average_columns(sums + (size_t)full * (size_t)factor * 3, 1, rest,
+		        (uint32_t)rest * (uint32_t)rows, to + (size_t)full * 3);
+}
+
+enum fm_status fm_image_shrink(
+        const struct fm_image *source, int factor, struct fm_image *ret_image, struct fm_error *err)
+{
+	struct fm_image out;
+
+	if (factor < 1 || factor > FACTOR_MAX)
+		return fm_fail(
+		        err, FM_E_INVALID, "shrinking by %d: the factor is 1 to %d", factor, FACTOR_MAX);
+	int width = (source->width_px + factor - 1) / factor;
+	int height = (source->height_px + factor - 1) / factor;
+	size_t samples = (size_t)source->width_px * 3;
+	uint16_t *sums = fm_calloc(samples, sizeof(*sums));
+	if (!sums)
+		return fm_fail(err, FM_E_NOMEM, "no memory to shrink an image");
+	enum fm_status status = fm_image_create(width, height, &out, err);
+	if (status == FM_OK) {
+		for (int y = 0; y < height; y++) {
+			int first = y * factor, rows = source->height_px - first;
+			rows = rows < factor ? rows : factor;
+			memset(sums, 0, samples * sizeof(*sums));
+			for (int k = 0; k < rows; k++)
+				add_row(sums, source->pixels + (size_t)(first + k) * source->stride_bytes,
+				        samples);
+			average_row(sums, source->width_px, factor, rows,
+			        out.pixels + (size_t)y * out.stride_bytes);
+		}
+		*ret_image = out;
+	}
+	fm_wipe(sums, samples * sizeof(*sums));
+	free(sums);
+	return status;
+}
+
+/* ---- any rectangle to any size ---- */
+
+enum {
+	WEIGHT_BITS = 14,
+	WEIGHT_ONE = 1 << WEIGHT_BITS,
+	ROW_BITS = 8,  /* fraction kept between the two passes */
+	STRIP_PX = 64, /* output pixels and ... */
+	CHUNK_PX = 512 /* ... source pixels worked on at a time, so that the stack is enough */
+};
+
+/* The source pixels [first, end) along one axis that make up an output pixel. Weights sum to WEIGHT_ONE. */
+struct span {
+	int first, end;
+	uint32_t outside; /* weight of the border */
+	bool area;
+	double start, length; /* area: what the output pixel covers */
+	uint32_t far_weight;  /* bilinear: of the pixel end - 1 when there are two */
+};
+
+static double clamp(double value, double low, double high)
+{
+	return value > low ? (value < high ? value : high) : low;
+}
+
+/* Part of the covered length that lies before `edge`: differences of it never sum to more than all. */
+static uint32_t weight_before(const struct span *span, int edge)
+{
+	return (uint32_t)(clamp((edge - span->start) / span->length, 0, 1) * WEIGHT_ONE + 0.5);
+}
+
+static uint32_t span_weight(const struct span *span, int i)
+{
+	if (span->area)
+		return weight_before(span, i + 1) - weight_before(span, i);
+	return i + 1 == span->end && i > span->first ? span->far_weight : WEIGHT_ONE - span->far_weight;
+}
+
+/* Output pixel `index` of `count` that share the source's [start, start + length); `limit` pixels exist. */
+static struct span make_span(int index, int count, double start, double length, int limit)
+{
+	double step = length / count;
+	struct span span = {.start = start + index * step, .length = step, .area = step > 1};
+
+	if (span.area) {
+		span.first = (int)clamp(floor(span.start), 0, limit);
+		span.end = (int)clamp(ceil(span.start + step), 0, limit);
+		if (span.end < span.first)
+			span.end = span.first;
+		span.outside =
+		        WEIGHT_ONE - (weight_before(&span, span.end) - weight_before(&span, span.first));
+		return span;
+	}
+	double centre = span.start + step / 2;
+	if (!(centre >= 0 && centre < limit)) {
+		span.outside = WEIGHT_ONE;
+		return span;
+	}
+	/* Within half a pixel of the edge the edge pixel stands alone. */
+	double position = clamp(centre - 0.5, 0, limit - 1);
+	span.first = (int)position;
+	span.far_weight = (uint32_t)((position - span.first) * WEIGHT_ONE + 0.5);
+	span.end = span.first + (span.far_weight > 0 ? 2 : 1);
+	return span;
+}
+
+static void add_weighted(uint32_t *restrict sums, const uint8_t *restrict row, uint32_t weight, size_t count)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= count; i += BLOCK) {
+		for (size_t k = 0; k < BLOCK; k++)
+			sums[i + k] += weight * row[i + k];
+	}
+	for (; i < count; i++)
+		sums[i] += weight * row[i];
+}
+
+/* Combines the rows of a span over source columns [left, left + columns), with ROW_BITS of fraction. */
+static void blend_rows(const struct fm_image *source, const struct span *rows, int left, int columns,
+        uint8_t border, uint32_t *sums)
+{
+	size_t samples = (size_t)columns * 3;
+
+	for (size_t i = 0; i < samples; i++)
+		sums[i] = rows->outside * border + (1u << (WEIGHT_BITS - ROW_BITS - 1));
+	for (int y = rows->first; y < rows->end; y++)
+		add_weighted(sums, source->pixels + (size_t)y * source->stride_bytes + (size_t)left * 3,
+		        span_weight(rows, y), samples);
+	for (size_t i = 0; i < samples; i++)
+		sums[i] >>= WEIGHT_BITS - ROW_BITS;
+}
+
+static void add_columns(const struct span *span, int left, int columns, const uint32_t *rows, uint32_t sum[3])
+{
+	int first = span->first > left ? span->first : left;
+	int end = span->end < left + columns ? span->end : left + columns;
+
+	for (int x = first; x < end; x++) {
+		uint32_t weight = span_weight(span, x);
+		const uint32_t *pixel = rows + (size_t)(x - left) * 3;
+		for (int c = 0; c < 3; c++)
+			sum[c] += weight * pixel[c];
+	}
+}
+
+static void resize_strip(const struct fm_image *source, const struct span *rows, const struct span *columns,
+        int count, uint8_t border, uint8_t *to)
+{
+	uint32_t sums[STRIP_PX][3], blended[CHUNK_PX * 3];
+	int left = source->width_px, right = 0;
+
+	for (int i = 0; i < count; i++) {
+		for (int c = 0; c < 3; c++)
+			sums[i][c] = (columns[i].outside * border << ROW_BITS) +
+			             (1u << (WEIGHT_BITS + ROW_BITS - 1));
+		if (columns[i].first == columns[i].end)
+			continue;
+		left = columns[i].first < left ? columns[i].first : left;
+		right = columns[i].end > right ? columns[i].end : right;
+	}
+	for (; left < right; left += CHUNK_PX) {
+		int chunk = right - left < CHUNK_PX ? right - left : CHUNK_PX;
+		blend_rows(source, rows, left, chunk, border, blended);
+		for (int i = 0; i < count; i++)
+			add_columns(&columns[i], left, chunk, blended, sums[i]);
+	}
+	for (int i = 0; i < count; i++) {
+		for (int c = 0; c < 3; c++)
+			*to++ = (uint8_t)(sums[i][c] >> (WEIGHT_BITS + ROW_BITS));
+	}
+}
+
+void fm_image_resize_rect(const struct fm_image *source, double x_px, double y_px, double width_px,
+        double height_px, uint8_t border, struct fm_image *out)
+{
+	struct span columns[STRIP_PX];
+
+	for (int strip = 0; strip < out->width_px; strip += STRIP_PX) {
+		int count = out->width_px - strip < STRIP_PX ? out->width_px - strip : STRIP_PX;
+		for (int i = 0; i < count; i++)
+			columns[i] = make_span(strip + i, out->width_px, x_px, width_px, source->width_px);
+		for (int y = 0; y < out->height_px; y++) {
+			struct span rows = make_span(y, out->height_px, y_px, height_px, source->height_px);
+			resize_strip(source, &rows, columns, count, border,
+			        out->pixels + (size_t)y * out->stride_bytes + (size_t)strip * 3);
+		}
+	}
+}
