@@ -5,6 +5,7 @@
  * leave the process.
  *
  * Threads: safe; any thread may call any function at any time. Returned structs are the caller's own copies.
+ * A visit function must not call the gallery: it is called in the middle of a read.
  * Common errors: FM_E_NOT_FOUND, FM_E_CONFLICT, FM_E_BUSY (locked beyond the busy timeout),
  * FM_E_STORAGE_FULL, FM_E_IO, FM_E_CORRUPT, FM_E_NOMEM, FM_E_INVALID (text that is not UTF-8, too long, or
  * empty where it may not be).
@@ -26,8 +27,10 @@
 
 struct fm_gallery;
 
-/* Creates the file (mode 0600) or migrates an older one; a newer one is FM_E_UNSUPPORTED, a damaged one
- * FM_E_CORRUPT. */
+/*
+ * Creates the file (mode 0600) or migrates an older one. FM_E_UNSUPPORTED: written by a newer version, or
+ * another program's database. FM_E_CORRUPT: damaged, or no database at all. Neither is changed.
+ */
 enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err);
 void fm_gallery_close(struct fm_gallery *gallery);
 

@@ -1,0 +1,184 @@
+#include "lib/gallery/embedding.h"
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/gallery/internal.h"
+
+#include <endian.h>
+#include <math.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+enum fm_status fm_embedding_check(const float *embedding, size_t dim, struct fm_error *err)
+{
+	double square = 0;
+
+	if (!embedding || dim < 1 || dim > FM_EMBEDDING_DIM_MAX)
+		return fm_fail(err, FM_E_INVALID, "embedding: 1 to %d values", FM_EMBEDDING_DIM_MAX);
+	for (size_t i = 0; i < dim; i++)
+		square += (double)embedding[i] * embedding[i];
+	if (!(fabs(sqrt(square) - 1) <= 1e-3)) /* NaN and infinities end here too */
+		return fm_fail(err, FM_E_INVALID, "embedding: not of unit length");
+	return FM_OK;
+}
+
+void fm_embedding_encode(const float *embedding, size_t dim, uint8_t *ret_blob)
+{
+	for (size_t i = 0; i < dim; i++) {
+		uint32_t bits;
+
+		memcpy(&bits, &embedding[i], sizeof(bits));
+		bits = htole32(bits);
+		memcpy(ret_blob + i * sizeof(bits), &bits, sizeof(bits));
+	}
+}
+
+enum fm_status fm_embedding_decode(
+        const void *blob, size_t blob_bytes, size_t dim, float *ret_embedding, struct fm_error *err)
+{
+	if (!blob || blob_bytes != dim * sizeof(uint32_t))
+		return fm_fail(err, FM_E_CORRUPT, "an embedding of %zu bytes where %zu values should be",
+		        blob_bytes, dim);
+	for (size_t i = 0; i < dim; i++) {
+		uint32_t bits;
+
+		memcpy(&bits, (const uint8_t *)blob + i * sizeof(bits), sizeof(bits));
+		bits = le32toh(bits);
+		memcpy(&ret_embedding[i], &bits, sizeof(bits));
+		if (!isfinite(ret_embedding[i]))
+			return fm_fail(err, FM_E_CORRUPT, "an embedding with a value that is not a number");
+	}
+	return FM_OK;
+}
+
+enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,
+        size_t *ret_dim, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status =
+	        fm_query_start(&query, connection, FM_SQL_MODEL_GET, FM_PARAMS(FM_TEXT(model)), err);
+
+	if (status == FM_OK)
+		status = fm_query_next(&query, &found, err);
+	if (status != FM_OK)
+		return status;
+	int64_t key = found ? sqlite3_column_int64(query.statement, 0) : 0;
+	int64_t dim = found ? sqlite3_column_int64(query.statement, 1) : 0;
+
+	if (found && (dim < 1 || dim > FM_EMBEDDING_DIM_MAX))
+		return fm_fail(
+		        err, FM_E_CORRUPT, "gallery: model %s has %lld dimensions", model, (long long)dim);
+	*ret_key = key;
+	*ret_dim = (size_t)dim;
+	return FM_OK;
+}
+
+/* Column 0 is the face's key, column 1 its embedding. */
+static enum fm_status read_embedding(
+        struct fm_query *query, size_t dim, float *ret_embedding, struct fm_error *err)
+{
+	/* The blob first: asking for the size before it would be undefined. */
+	const void *blob = sqlite3_column_blob(query->statement, 1);
+	size_t blob_bytes = (size_t)sqlite3_column_bytes(query->statement, 1);
+	enum fm_status status = fm_embedding_decode(blob, blob_bytes, dim, ret_embedding, err);
+
+	if (status != FM_OK)
+		return fm_fail_prefix(err, status, "gallery: face %lld",
+		        (long long)sqlite3_column_int64(query->statement, 0));
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char *model,
+        fm_embedding_visit visit, void *context, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	float embedding[FM_EMBEDDING_DIM_MAX];
+	int64_t model_key;
+	size_t dim;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_model_find(reader.connection, model, &model_key, &dim, err);
+	if (status == FM_OK)
+		status = fm_query_start(
+		        &query, reader.connection, FM_SQL_EMBEDDING_EACH, FM_PARAMS(FM_INT(model_key)), err);
+	while (status == FM_OK) {
+		bool row;
+
+		status = fm_query_next(&query, &row, err);
+		if (status != FM_OK || !row)
+			break;
+		status = read_embedding(&query, dim, embedding, err);
+		if (status == FM_OK)
+			status = visit(context, sqlite3_column_int64(query.statement, 2),
+			        sqlite3_column_int64(query.statement, 3),
+			        sqlite3_column_int64(query.statement, 0), embedding, dim, err);
+	}
+	fm_wipe(embedding, sizeof(embedding));
+	return status;
+}
+
+enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t person_key, const char *model,
+        size_t dim, float **ret_embeddings, size_t *ret_count, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_autofree float *embeddings = NULL;
+	int64_t model_key;
+	size_t model_dim, count = 0;
+	bool row = true;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_person_find_by_key(reader.connection, person_key, &person, err);
+	if (status == FM_OK)
+		status = fm_model_find(reader.connection, model, &model_key, &model_dim, err);
+	if (status != FM_OK)
+		return status;
+	if (model_key && model_dim != dim)
+		return fm_fail(err, FM_E_INVALID, "%s has %zu dimensions, not %zu", model, model_dim, dim);
+	/* The counter covers every model, so it is room enough. */
+	embeddings = fm_calloc((size_t)person.faces, dim * sizeof(float));
+	if (!embeddings)
+		return fm_fail(
+		        err, FM_E_NOMEM, "gallery: no memory for %lld embeddings", (long long)person.faces);
+	status = fm_query_start(&query, reader.connection, FM_SQL_EMBEDDING_OF_PERSON,
+	        FM_PARAMS(FM_INT(person_key), FM_INT(model_key)), err);
+	while (status == FM_OK && row) {
+		status = fm_query_next(&query, &row, err);
+		if (status != FM_OK || !row)
+			break;
+		if (count == (size_t)person.faces)
+			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
+			        (long long)person_key);
+		status = read_embedding(&query, dim, embeddings + count * dim, err);
+		count += status == FM_OK;
+	}
+	if (status != FM_OK)
+		return status;
+	*ret_count = count;
+	*ret_embeddings = fm_steal(embeddings);
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_foreign_faces(
+        struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool row;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_query_start(&query, reader.connection, FM_SQL_MODEL_FOREIGN_FACES,
+		        FM_PARAMS(FM_TEXT(model)), err);
+	if (status == FM_OK)
+		status = fm_query_next(&query, &row, err);
+	if (status == FM_OK)
+		*ret_count = sqlite3_column_int64(query.statement, 0);
+	return status;
+}

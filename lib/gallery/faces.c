@@ -1,0 +1,337 @@
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/gallery/embedding.h"
+#include "lib/gallery/internal.h"
+#include "lib/gallery/text.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+#define MODEL_MAX_BYTES   512
+#define QUALITY_MAX_BYTES 16384
+#define SAME_FACE_IOU     0.5
+
+void fm_face_record_done(struct fm_face_record *face)
+{
+	free(face->quality);
+	memset(face, 0, sizeof(*face));
+}
+
+static void take_face(struct fm_face_record *from, struct fm_face_record *ret_face)
+{
+	*ret_face = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+static enum fm_status read_face(struct fm_query *query, struct fm_face_record *ret_face, struct fm_error *err)
+{
+	struct fm_face_record face = {
+	        .key = sqlite3_column_int64(query->statement, 0),
+	        .person_key = sqlite3_column_int64(query->statement, 1),
+	        .collection_key = sqlite3_column_int64(query->statement, 2),
+	};
+	const char *id = (const char *)sqlite3_column_text(query->statement, 3);
+
+	if (!id || strlen(id) != FM_UUID_TEXT - 1)
+		return fm_fail(err, FM_E_CORRUPT, "gallery: face %lld has no proper id", (long long)face.key);
+	memcpy(face.id, id, FM_UUID_TEXT);
+	fm_time_text(sqlite3_column_int64(query->statement, 5), face.created_at);
+	enum fm_status status = fm_query_text(query, 4, &face.quality, err);
+
+	if (status == FM_OK)
+		*ret_face = face;
+	return status;
+}
+
+static enum fm_status find_face(struct fm_connection *connection, enum fm_sql sql,
+        const struct fm_param *params, size_t count, struct fm_face_record *ret_face, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status = fm_query_start(&query, connection, sql, params, count, err);
+
+	if (status == FM_OK)
+		status = fm_query_next(&query, &found, err);
+	if (status != FM_OK)
+		return status;
+	return found ? read_face(&query, ret_face, err) : fm_fail(err, FM_E_NOT_FOUND, "no such face");
+}
+
+static enum fm_status find_or_add_model(struct fm_connection *connection, const struct fm_face_insert *insert,
+        int64_t *ret_key, struct fm_error *err)
+{
+	size_t dim;
+	int64_t key;
+	enum fm_status status = fm_model_find(connection, insert->model, &key, &dim, err);
+
+	if (status == FM_OK && key && dim != insert->dim)
+		return fm_fail(err, FM_E_INVALID, "embedding: %zu values, where %s has %zu", insert->dim,
+		        insert->model, dim);
+	if (status == FM_OK && !key) {
+		status = fm_execute(connection, FM_SQL_MODEL_INSERT,
+		        FM_PARAMS(FM_TEXT(insert->model), FM_INT((int64_t)insert->dim)), err);
+		key = sqlite3_last_insert_rowid(connection->db);
+	}
+	if (status == FM_OK)
+		*ret_key = key;
+	return status;
+}
+
+/* Intersection over union of two boxes x, y, width, height. */
+static double overlap(const double a[4], const double b[4])
+{
+	double width = fmin(a[0] + a[2], b[0] + b[2]) - fmax(a[0], b[0]);
+	double height = fmin(a[1] + a[3], b[1] + b[3]) - fmax(a[1], b[1]);
+
+	if (width <= 0 || height <= 0)
+		return 0;
+	return width * height / (a[2] * a[3] + b[2] * b[3] - width * height);
+}
+
+/* *ret_key is 0 where this face of this image is new to the person. */
+static enum fm_status find_same(struct fm_connection *connection, int64_t person_key, int64_t model_key,
+        const struct fm_face_insert *insert, int64_t *ret_key, struct fm_error *err)
+{
+	const double box[4] = {insert->box[0], insert->box[1], insert->box[2], insert->box[3]};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	int64_t key = 0;
+	bool row = true;
+	enum fm_status status = fm_query_start(&query, connection, FM_SQL_FACE_OF_IMAGE,
+	        FM_PARAMS(FM_INT(person_key), FM_BLOB(insert->image_sha256, sizeof(insert->image_sha256)),
+	                FM_INT(model_key)),
+	        err);
+
+	while (status == FM_OK && row && !key) {
+		status = fm_query_next(&query, &row, err);
+		if (status != FM_OK || !row)
+			break;
+		double other[4];
+
+		for (int i = 0; i < 4; i++)
+			other[i] = sqlite3_column_double(query.statement, i + 1);
+		if (overlap(box, other) > SAME_FACE_IOU)
+			key = sqlite3_column_int64(query.statement, 0);
+	}
+	if (status == FM_OK)
+		*ret_key = key;
+	return status;
+}
+
+static enum fm_status check_insert(const struct fm_face_insert *insert, struct fm_error *err)
+{
+	enum fm_status status = fm_embedding_check(insert->embedding, insert->dim, err);
+
+	if (status == FM_OK)
+		status = fm_text_check(insert->model, FM_TEXT_LINE, MODEL_MAX_BYTES, "model", err);
+	if (status == FM_OK)
+		status = fm_text_check(insert->quality, FM_TEXT_JSON, QUALITY_MAX_BYTES, "quality", err);
+	if (status != FM_OK)
+		return status;
+	for (int i = 0; i < 4; i++)
+		if (!isfinite(insert->box[i]) || (i >= 2 && insert->box[i] <= 0))
+			return fm_fail(err, FM_E_INVALID, "box: not a rectangle");
+	return FM_OK;
+}
+
+static enum fm_status add_face(struct fm_connection *connection, const struct fm_person *person,
+        const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
+        struct fm_error *err)
+{
+	uint8_t blob[FM_EMBEDDING_DIM_MAX * sizeof(float)];
+	char id[FM_UUID_TEXT];
+	int64_t model_key = 0, key = 0;
+	enum fm_status status = find_or_add_model(connection, insert, &model_key, err);
+
+	if (status == FM_OK)
+		status = find_same(connection, person->key, model_key, insert, &key, err);
+	if (status != FM_OK)
+		return status;
+	*ret_existed = key != 0;
+	if (!key) {
+		fm_uuid_new(id);
+		fm_embedding_encode(insert->embedding, insert->dim, blob);
+		status = fm_execute(connection, FM_SQL_FACE_INSERT,
+		        FM_PARAMS(FM_TEXT(id), FM_INT(person->collection_key), FM_INT(person->key),
+		                FM_INT(model_key), FM_INT(fm_time_now_ms()), FM_TEXT(insert->quality),
+		                FM_BLOB(insert->image_sha256, sizeof(insert->image_sha256)),
+		                FM_REAL(insert->box[0]), FM_REAL(insert->box[1]), FM_REAL(insert->box[2]),
+		                FM_REAL(insert->box[3]), FM_BLOB(blob, insert->dim * sizeof(float))),
+		        err);
+		fm_wipe(blob, insert->dim * sizeof(float));
+		if (status != FM_OK)
+			return status;
+		key = sqlite3_last_insert_rowid(connection->db);
+	}
+	return find_face(connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(key)), ret_face, err);
+}
+
+enum fm_status fm_gallery_face_add(struct fm_gallery *gallery, int64_t person_key,
+        const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
+        struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
+	struct fm_connection *connection;
+	bool existed;
+	enum fm_status status = check_insert(insert, err);
+
+	if (status == FM_OK)
+		status = fm_write_begin(gallery, &connection, err);
+	if (status != FM_OK)
+		return status;
+	status = fm_person_find_by_key(connection, person_key, &person, err);
+	if (status == FM_OK)
+		status = add_face(connection, &person, insert, &face, &existed, err);
+	status = fm_write_end(gallery, status, err);
+	if (status == FM_OK) {
+		*ret_existed = existed;
+		take_face(&face, ret_face);
+	}
+	return status;
+}
+
+/* Leaves in *person, which starts zeroed, what the database holds after the change. */
+static enum fm_status enroll(struct fm_connection *connection, int64_t collection_key, const char *name,
+        const struct fm_face_insert *insert, struct fm_person *person, struct fm_face_record *ret_face,
+        bool *ret_existed, struct fm_error *err)
+{
+	const struct fm_person_fields fields = {.name = name};
+	int64_t key;
+	bool found;
+	enum fm_status status = fm_person_find_oldest(connection, collection_key, name, person, &found, err);
+
+	if (status == FM_OK && !found) {
+		status = fm_person_insert(connection, collection_key, &fields, &key, err);
+		if (status == FM_OK)
+			status = fm_person_find_by_key(connection, key, person, err);
+	}
+	if (status == FM_OK)
+		status = add_face(connection, person, insert, ret_face, ret_existed, err);
+	if (status == FM_OK && !*ret_existed)
+		person->faces++; /* as the trigger did */
+	return status;
+}
+
+enum fm_status fm_gallery_enroll_by_name(struct fm_gallery *gallery, int64_t collection_key, const char *name,
+        const struct fm_face_insert *insert, struct fm_person *ret_person, struct fm_face_record *ret_face,
+        bool *ret_existed, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
+	struct fm_connection *connection;
+	bool existed;
+	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "name", err);
+
+	if (status == FM_OK)
+		status = check_insert(insert, err);
+	if (status == FM_OK)
+		status = fm_write_begin(gallery, &connection, err);
+	if (status != FM_OK)
+		return status;
+	status = enroll(connection, collection_key, name, insert, &person, &face, &existed, err);
+	status = fm_write_end(gallery, status, err);
+	if (status == FM_OK) {
+		*ret_existed = existed;
+		take_face(&face, ret_face);
+		*ret_person = person;
+		memset(&person, 0, sizeof(person));
+	}
+	return status;
+}
+
+enum fm_status fm_gallery_face_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        struct fm_face_record *ret_face, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status != FM_OK)
+		return status;
+	return find_face(reader.connection, FM_SQL_FACE_GET, FM_PARAMS(FM_INT(collection_key), FM_TEXT(id)),
+	        ret_face, err);
+}
+
+enum fm_status fm_gallery_face_get_by_key(
+        struct fm_gallery *gallery, int64_t face_key, struct fm_face_record *ret_face, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status != FM_OK)
+		return status;
+	return find_face(
+	        reader.connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(face_key)), ret_face, err);
+}
+
+struct faces {
+	struct fm_face_record *faces;
+	size_t count;
+};
+
+static void faces_done(struct faces *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		fm_face_record_done(&list->faces[i]);
+	free(list->faces);
+}
+
+enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_key,
+        struct fm_face_record **ret_faces, size_t *ret_count, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_cleanup(faces_done) struct faces list = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_person_find_by_key(reader.connection, person_key, &person, err);
+	if (status != FM_OK)
+		return status;
+	/* One snapshot: the person's counter is the number of rows. */
+	list.faces = fm_calloc((size_t)person.faces, sizeof(*list.faces));
+	if (!list.faces)
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for %lld faces", (long long)person.faces);
+	status = fm_query_start(
+	        &query, reader.connection, FM_SQL_FACE_LIST, FM_PARAMS(FM_INT(person_key)), err);
+	for (;;) {
+		bool row;
+
+		if (status == FM_OK)
+			status = fm_query_next(&query, &row, err);
+		if (status != FM_OK)
+			return status;
+		if (!row)
+			break;
+		if (list.count == (size_t)person.faces)
+			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
+			        (long long)person_key);
+		status = read_face(&query, &list.faces[list.count], err);
+		list.count += status == FM_OK;
+	}
+	*ret_count = list.count;
+	*ret_faces = fm_steal(list.faces);
+	list.count = 0;
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        int64_t *ret_key, struct fm_error *err)
+{
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
+	struct fm_connection *connection;
+	enum fm_status status = fm_write_begin(gallery, &connection, err);
+
+	if (status != FM_OK)
+		return status;
+	status = find_face(
+	        connection, FM_SQL_FACE_GET, FM_PARAMS(FM_INT(collection_key), FM_TEXT(id)), &face, err);
+	if (status == FM_OK)
+		status = fm_execute(connection, FM_SQL_FACE_DELETE, FM_PARAMS(FM_INT(face.key)), err);
+	status = fm_erase_end(gallery, status, err);
+	if (status == FM_OK)
+		*ret_key = face.key;
+	return status;
+}

@@ -1,0 +1,338 @@
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/gallery/internal.h"
+#include "lib/gallery/text.h"
+
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+#define PAGE_MAX 100000 /* people a page, so that a limit from outside cannot ask for all memory */
+
+void fm_person_done(struct fm_person *person)
+{
+	free(person->name);
+	free(person->external_id);
+	free(person->metadata);
+	memset(person, 0, sizeof(*person));
+}
+
+static void take_person(struct fm_person *from, struct fm_person *ret_person)
+{
+	*ret_person = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+static enum fm_status read_person(struct fm_query *query, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {
+	        .key = sqlite3_column_int64(query->statement, 0),
+	        .collection_key = sqlite3_column_int64(query->statement, 1),
+	        .faces = sqlite3_column_int64(query->statement, 8),
+	};
+	const char *id = (const char *)sqlite3_column_text(query->statement, 2);
+	enum fm_status status = FM_OK;
+
+	if (!id || strlen(id) != FM_UUID_TEXT - 1)
+		return fm_fail(
+		        err, FM_E_CORRUPT, "gallery: person %lld has no proper id", (long long)person.key);
+	memcpy(person.id, id, FM_UUID_TEXT);
+	status = fm_query_text(query, 3, &person.name, err);
+	if (status == FM_OK)
+		status = fm_query_text(query, 4, &person.external_id, err);
+	if (status == FM_OK)
+		status = fm_query_text(query, 5, &person.metadata, err);
+	if (status != FM_OK)
+		return status;
+	fm_time_text(sqlite3_column_int64(query->statement, 6), person.created_at);
+	fm_time_text(sqlite3_column_int64(query->statement, 7), person.updated_at);
+	take_person(&person, ret_person);
+	return FM_OK;
+}
+
+/* The one row of a started query. */
+static enum fm_status read_only_row(
+        struct fm_query *query, struct fm_person *ret_person, bool *ret_found, struct fm_error *err)
+{
+	bool found;
+	enum fm_status status = fm_query_next(query, &found, err);
+
+	if (status == FM_OK && found)
+		status = read_person(query, ret_person, err);
+	if (status == FM_OK)
+		*ret_found = found;
+	return status;
+}
+
+enum fm_status fm_person_find(struct fm_connection *connection, int64_t collection_key, const char *id,
+        struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status = fm_query_start(
+	        &query, connection, FM_SQL_PERSON_GET, FM_PARAMS(FM_INT(collection_key), FM_TEXT(id)), err);
+
+	if (status == FM_OK)
+		status = read_only_row(&query, ret_person, &found, err);
+	if (status == FM_OK && !found)
+		return fm_fail(err, FM_E_NOT_FOUND, "no such person in this collection");
+	return status;
+}
+
+enum fm_status fm_person_find_by_key(
+        struct fm_connection *connection, int64_t key, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status =
+	        fm_query_start(&query, connection, FM_SQL_PERSON_GET_BY_KEY, FM_PARAMS(FM_INT(key)), err);
+
+	if (status == FM_OK)
+		status = read_only_row(&query, ret_person, &found, err);
+	if (status == FM_OK && !found)
+		return fm_fail(err, FM_E_NOT_FOUND, "no such person");
+	return status;
+}
+
+enum fm_status fm_person_find_oldest(struct fm_connection *connection, int64_t collection_key,
+        const char *name, struct fm_person *ret_person, bool *ret_found, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	enum fm_status status = fm_query_start(&query, connection, FM_SQL_PERSON_OLDEST_NAMED,
+	        FM_PARAMS(FM_INT(collection_key), FM_TEXT(name)), err);
+
+	return status == FM_OK ? read_only_row(&query, ret_person, ret_found, err) : status;
+}
+
+static enum fm_status check_fields(const struct fm_person_fields *fields, struct fm_error *err)
+{
+	enum fm_status status = FM_OK;
+
+	if (fields->name)
+		status = fm_text_check(fields->name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "name", err);
+	if (status == FM_OK && fields->external_id)
+		status = fm_text_check(
+		        fields->external_id, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "external_id", err);
+	if (status == FM_OK && fields->metadata)
+		status =
+		        fm_text_check(fields->metadata, FM_TEXT_JSON, FM_METADATA_MAX_BYTES, "metadata", err);
+	if (status == FM_OK && fields->external_id && fields->clear_external_id)
+		return fm_fail(err, FM_E_INVALID, "external_id: both set and cleared");
+	return status;
+}
+
+static enum fm_status external_id_taken(const char *external_id, struct fm_error *err)
+{
+	return fm_fail(err, FM_E_CONFLICT, "external_id \"%s\" belongs to somebody else in this collection",
+	        external_id);
+}
+
+enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collection_key,
+        const struct fm_person_fields *fields, int64_t *ret_key, struct fm_error *err)
+{
+	char id[FM_UUID_TEXT];
+
+	fm_uuid_new(id);
+	enum fm_status status = fm_execute(connection, FM_SQL_PERSON_INSERT,
+	        FM_PARAMS(FM_INT(collection_key), FM_TEXT(id), FM_TEXT(fields->name),
+	                FM_TEXT(fields->external_id), FM_TEXT(fields->metadata ? fields->metadata : "{}"),
+	                FM_INT(fm_time_now_ms())),
+	        err);
+
+	if (status == FM_E_CONFLICT && fields->external_id)
+		return external_id_taken(fields->external_id, err);
+	if (status == FM_E_NOT_FOUND)
+		return fm_fail(err, FM_E_NOT_FOUND, "no such collection");
+	if (status == FM_OK)
+		*ret_key = sqlite3_last_insert_rowid(connection->db);
+	return status;
+}
+
+enum fm_status fm_gallery_person_create(struct fm_gallery *gallery, int64_t collection_key,
+        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	struct fm_connection *connection;
+	int64_t key;
+	enum fm_status status = check_fields(fields, err);
+
+	if (status == FM_OK && !fields->name)
+		return fm_fail(err, FM_E_INVALID, "name: missing");
+	if (status == FM_OK)
+		status = fm_write_begin(gallery, &connection, err);
+	if (status != FM_OK)
+		return status;
+	status = fm_person_insert(connection, collection_key, fields, &key, err);
+	if (status == FM_OK)
+		status = fm_person_find_by_key(connection, key, &person, err);
+	status = fm_write_end(gallery, status, err);
+	if (status == FM_OK)
+		take_person(&person, ret_person);
+	return status;
+}
+
+enum fm_status fm_gallery_person_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	return status == FM_OK ? fm_person_find(reader.connection, collection_key, id, ret_person, err)
+	                       : status;
+}
+
+enum fm_status fm_gallery_person_get_by_key(
+        struct fm_gallery *gallery, int64_t person_key, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	return status == FM_OK ? fm_person_find_by_key(reader.connection, person_key, ret_person, err)
+	                       : status;
+}
+
+static enum fm_status update(struct fm_connection *connection, int64_t collection_key, const char *id,
+        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person before = {0};
+	enum fm_status status = fm_person_find(connection, collection_key, id, &before, err);
+
+	if (status == FM_OK)
+		status = fm_execute(connection, FM_SQL_PERSON_UPDATE,
+		        FM_PARAMS(FM_INT(before.key), FM_TEXT(fields->name), FM_TEXT(fields->external_id),
+		                FM_INT(fields->clear_external_id), FM_TEXT(fields->metadata),
+		                FM_INT(fm_time_now_ms())),
+		        err);
+	if (status == FM_E_CONFLICT && fields->external_id)
+		return external_id_taken(fields->external_id, err);
+	return status == FM_OK ? fm_person_find_by_key(connection, before.key, ret_person, err) : status;
+}
+
+enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	struct fm_connection *connection;
+	enum fm_status status = check_fields(fields, err);
+
+	if (status == FM_OK)
+		status = fm_write_begin(gallery, &connection, err);
+	if (status != FM_OK)
+		return status;
+	status = fm_write_end(gallery, update(connection, collection_key, id, fields, &person, err), err);
+	if (status == FM_OK)
+		take_person(&person, ret_person);
+	return status;
+}
+
+enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        int64_t *ret_key, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	struct fm_connection *connection;
+	enum fm_status status = fm_write_begin(gallery, &connection, err);
+
+	if (status != FM_OK)
+		return status;
+	status = fm_person_find(connection, collection_key, id, &person, err);
+	if (status == FM_OK)
+		status = fm_execute(connection, FM_SQL_PERSON_DELETE, FM_PARAMS(FM_INT(person.key)), err);
+	status = fm_erase_end(gallery, status, err);
+	if (status == FM_OK)
+		*ret_key = person.key;
+	return status;
+}
+
+struct page {
+	struct fm_person *people;
+	size_t count, capacity;
+};
+
+static void page_done(struct page *page)
+{
+	for (size_t i = 0; i < page->count; i++)
+		fm_person_done(&page->people[i]);
+	free(page->people);
+}
+
+static enum fm_status page_append(struct page *page, struct fm_query *query, struct fm_error *err)
+{
+	if (page->count == page->capacity) {
+		size_t capacity = page->capacity ? page->capacity * 2 : 16;
+		struct fm_person *grown = reallocarray(page->people, capacity, sizeof(*grown));
+
+		if (!grown)
+			return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a page of people");
+		page->people = grown;
+		page->capacity = capacity;
+	}
+	enum fm_status status = read_person(query, &page->people[page->count], err);
+
+	page->count += status == FM_OK;
+	return status;
+}
+
+/* The row key behind a cursor; 0, below every key, for the first page. */
+static enum fm_status cursor_key(struct fm_connection *connection, int64_t collection_key, const char *after,
+        int64_t *ret_key, struct fm_error *err)
+{
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+
+	if (!after) {
+		*ret_key = 0;
+		return FM_OK;
+	}
+	enum fm_status status = fm_person_find(connection, collection_key, after, &person, err);
+
+	if (status == FM_E_NOT_FOUND)
+		return fm_fail(err, FM_E_INVALID, "after: unknown cursor");
+	if (status == FM_OK)
+		*ret_key = person.key;
+	return status;
+}
+
+enum fm_status fm_gallery_person_list(struct fm_gallery *gallery, int64_t collection_key, const char *name,
+        const char *after, size_t limit, struct fm_person **ret_people, size_t *ret_count,
+        char ret_next[FM_UUID_TEXT], struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	fm_cleanup(page_done) struct page page = {0};
+	int64_t after_key = 0;
+	bool row = true;
+
+	if (limit == 0 || limit > PAGE_MAX)
+		return fm_fail(err, FM_E_INVALID, "limit: 1 to %d people", PAGE_MAX);
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = cursor_key(reader.connection, collection_key, after, &after_key, err);
+	if (status != FM_OK)
+		return status;
+	/* One more than wanted tells whether there is a next page. */
+	const struct fm_param collection = FM_INT(collection_key), from = FM_INT(after_key),
+	                      most = FM_INT((int64_t)limit + 1);
+
+	if (name)
+		status = fm_query_start(&query, reader.connection, FM_SQL_PERSON_LIST_NAMED,
+		        FM_PARAMS(collection, from, most, FM_TEXT(name)), err);
+	else
+		status = fm_query_start(&query, reader.connection, FM_SQL_PERSON_LIST,
+		        FM_PARAMS(collection, from, most), err);
+	while (status == FM_OK && row) {
+		status = fm_query_next(&query, &row, err);
+		if (status == FM_OK && row)
+			status = page_append(&page, &query, err);
+	}
+	if (status != FM_OK)
+		return status;
+	ret_next[0] = '\0';
+	if (page.count > limit) {
+		fm_person_done(&page.people[--page.count]);
+		memcpy(ret_next, page.people[page.count - 1].id, FM_UUID_TEXT);
+	}
+	*ret_count = page.count;
+	*ret_people = fm_steal(page.people);
+	page.count = 0;
+	return FM_OK;
+}
