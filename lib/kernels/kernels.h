@@ -25,7 +25,7 @@ enum fm_activation {
 	FM_ACT_NONE = 0,
 	FM_ACT_RELU,  /* v > 0 ? v : 0 */
 	FM_ACT_PRELU, /* v > 0 ? v : v * slope[channel] */
-	FM_ACT_CLIP,  /* min(max(v, clip_low), clip_high) */
+	FM_ACT_CLIP, /* min(max(v, low), high), where max is v > low ? v : low, and min v < high ? v : high */
 };
 
 /*
@@ -45,10 +45,15 @@ struct fm_epilogue {
 
 /*
  * One row's dynamic quantization: x ~= scale * (q - zero). Range widened to hold 0, so that zero is exact:
- *   low = min(0, min x), high = max(0, max x), scale = (high - low) / 255 (1 when high == low),
+ *   low = min(0, min x), high = max(0, max x), scale = (high - low) / 255,
  *   zero = clamp(round(-low / scale), 0, 255), q = clamp(round(x * (1 / scale)) + zero, 0, 255).
- * Source: linear min-max quantization, Jacob et al. 2018 (arXiv:1712.05877) section 2.1, per row at run time.
+ * Every operation is one f32 operation, 1 / scale and x times it are two; round() gives an integer, and the
+ * sum of two integers is clamped. Where high - low < FM_QUANT_RANGE_MIN (a row of zeros, or noise whose
+ * inverse would overflow) scale is 1. Limits: x finite, and high - low too. Source: linear min-max
+ * quantization, Jacob et al. 2018 (arXiv:1712.05877) section 2.1, per row at run time.
  */
+#define FM_QUANT_RANGE_MIN 1e-30f
+
 struct fm_row_quant {
 	float scale;
 	int32_t zero;
@@ -101,6 +106,7 @@ struct fm_kernels {
 
 	/*
 	 * out[y][x][c] = epilogue(sum over taps, row-major, of in * w; taps in the padding are left out).
+	 * The sum begins with the first product; without any tap it is -0.
 	 * The epilogue's residual is indexed by output pixel.
 	 */
 	void (*dwconv_f32)(float *out, const float *in, const float *weights,
