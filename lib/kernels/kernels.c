@@ -1,0 +1,90 @@
+#include "lib/kernels/kernels.h"
+
+#include "lib/base/size.h"
+#include "lib/kernels/dot.h"
+#include "lib/kernels/dwconv.h"
+#include "lib/kernels/gemm_f32.h"
+#include "lib/kernels/gemm_u8s8.h"
+#include "lib/kernels/quantize.h"
+
+#include "lib/base/banned.h"
+
+static const struct fm_kernels table[] = {
+        [FM_ISA_SCALAR] =
+                {
+                        .isa = FM_ISA_SCALAR,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_SCALAR,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_scalar,
+                                        .pack = fm_gemm_u8s8_pack_scalar,
+                                        .run = fm_gemm_u8s8_run_scalar,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_scalar,
+                                        .pack = fm_gemm_f32_pack_scalar,
+                                        .run = fm_gemm_f32_run_scalar,
+                                },
+                        .quantize_rows = fm_quantize_rows_scalar,
+                        .dwconv_f32 = fm_dwconv_f32_scalar,
+                        .dot_s8 = fm_dot_s8_scalar,
+                        .dot_f32 = fm_dot_f32_scalar,
+                },
+#if defined(__x86_64__)
+        [FM_ISA_AVX2] =
+                {
+                        .isa = FM_ISA_AVX2,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_AVX2,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_avx2,
+                                        .pack = fm_gemm_u8s8_pack_avx2,
+                                        .run = fm_gemm_u8s8_run_avx2,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_avx2,
+                                        .pack = fm_gemm_f32_pack_avx2,
+                                        .run = fm_gemm_f32_run_avx2,
+                                },
+                        .quantize_rows = fm_quantize_rows_avx2,
+                        .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .dot_s8 = fm_dot_s8_avx2,
+                        .dot_f32 = fm_dot_f32_avx2,
+                },
+        [FM_ISA_AVX512VNNI] =
+                {
+                        .isa = FM_ISA_AVX512VNNI,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_AVX512VNNI,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_avx512vnni,
+                                        .pack = fm_gemm_u8s8_pack_avx512vnni,
+                                        .run = fm_gemm_u8s8_run_avx512vnni,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_avx512vnni,
+                                        .pack = fm_gemm_f32_pack_avx512vnni,
+                                        .run = fm_gemm_f32_run_avx512vnni,
+                                },
+                        .quantize_rows = fm_quantize_rows_avx512vnni,
+                        .dwconv_f32 = fm_dwconv_f32_avx512vnni,
+                        .dot_s8 = fm_dot_s8_avx512vnni,
+                        .dot_f32 = fm_dot_f32_avx512vnni,
+                },
+#endif
+};
+
+const struct fm_kernels *fm_kernels_for(enum fm_isa isa)
+{
+	if ((size_t)isa >= FM_ARRAY_SIZE(table) || !fm_isa_supported(isa))
+		return NULL;
+	return &table[isa];
+}
+
+const struct fm_kernels *fm_kernels_best(void)
+{
+	return &table[fm_isa_best()];
+}

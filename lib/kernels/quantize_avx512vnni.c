@@ -1,0 +1,111 @@
+/*
+ * Four rows at a time, so that the reductions across lanes and the divisions are shared by them and their
+ * latency hides behind the other rows. Rows past the end repeat the last one: written twice, with the same
+ * bytes.
+ */
+#include "lib/kernels/epilogue_avx512.h"
+#include "lib/kernels/quantize.h"
+
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+#define ROWS 4
+
+/* Lanes [a b c d] of the result: the lowest of each vector. */
+FM_INLINE __m128 lowest(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+	__m512 ab = _mm512_min_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+	__m512 cd = _mm512_min_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+	__m512 all = _mm512_min_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+	__m256 half = _mm256_min_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+	return _mm_min_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+FM_INLINE __m128 highest(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+	__m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+	__m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+	__m512 all = _mm512_max_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+	__m256 half = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+	return _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+FM_INLINE __m512i round_to_s32(__m512 x, __m512 inverse, __m512i zero)
+{
+	return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)), zero);
+}
+
+static void quantize_row(
+        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+{
+	/* vpackssdw and vpackuswb work within 128-bit lanes; this puts the sixteen groups of four in order.
+	 */
+	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+	const __m512 inverse = _mm512_set1_ps(inverse_scale);
+	const __m512i zero = _mm512_set1_epi32(zero_point);
+	size_t t = 0;
+
+	for (; t + 64 <= k; t += 64) {
+		__m512i s0 = round_to_s32(_mm512_loadu_ps(row + t), inverse, zero);
+		__m512i s1 = round_to_s32(_mm512_loadu_ps(row + t + 16), inverse, zero);
+		__m512i s2 = round_to_s32(_mm512_loadu_ps(row + t + 32), inverse, zero);
+		__m512i s3 = round_to_s32(_mm512_loadu_ps(row + t + 48), inverse, zero);
+		__m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(s0, s1), _mm512_packs_epi32(s2, s3));
+		_mm512_storeu_si512(codes + t, _mm512_permutexvar_epi32(order, bytes));
+	}
+	for (; t < k; t += 16) {
+		__mmask16 mask = fm_mask_avx512(k - t);
+		__m512i s = round_to_s32(_mm512_maskz_loadu_ps(mask, row + t), inverse, zero);
+		__m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(s, _mm512_setzero_si512()));
+		_mm_mask_storeu_epi8(codes + t, mask, bytes);
+	}
+	if (k < k_padded)
+		memset(codes + k, 0, k_padded - k);
+}
+
+void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t m, size_t k, size_t k_padded)
+{
+	for (size_t i = 0; i < m; i += ROWS) {
+		size_t index[ROWS];
+		__m512 low[ROWS], high[ROWS];
+
+		FM_UNROLL
+		for (size_t r = 0; r < ROWS; r++) {
+			index[r] = i + r < m ? i + r : m - 1;
+			low[r] = high[r] = _mm512_setzero_ps();
+		}
+		for (size_t t = 0; t < k; t += 16) {
+			__mmask16 mask = fm_mask_avx512(k - t);
+
+			FM_UNROLL
+			for (size_t r = 0; r < ROWS; r++) {
+				__m512 x = _mm512_maskz_loadu_ps(mask, a + index[r] * a_stride + t);
+				low[r] = _mm512_min_ps(low[r], x);
+				high[r] = _mm512_max_ps(high[r], x);
+			}
+		}
+		__m128 lows = lowest(low[0], low[1], low[2], low[3]);
+		__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
+		__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
+		__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
+		__m128 inverse = _mm_div_ps(_mm_set1_ps(1.0f), scale);
+		__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
+		__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
+		zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
+
+		float scales[ROWS], inverses[ROWS];
+		int32_t zeros[ROWS];
+		_mm_storeu_ps(scales, scale);
+		_mm_storeu_ps(inverses, inverse);
+		_mm_storeu_si128((__m128i *)zeros, zero);
+		for (size_t r = 0; r < ROWS; r++) {
+			quant[index[r]] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
+			quantize_row(q + index[r] * k_padded, a + index[r] * a_stride, k, k_padded,
+			        inverses[r], zeros[r]);
+		}
+	}
+}

@@ -1,0 +1,199 @@
+/* Depthwise convolution: scalar against a padded copy in double, every other ISA against scalar, bit for bit.
+ */
+#include "tests/kernels/support.h"
+
+#include <math.h>
+
+#include "lib/base/banned.h"
+
+struct problem {
+	struct fm_dwconv_shape shape;
+	float *in, *w;
+	struct random_epilogue e;
+};
+
+static size_t in_floats(const struct fm_dwconv_shape *s)
+{
+	return s->in_h * s->in_w * s->channels;
+}
+
+static size_t w_floats(const struct fm_dwconv_shape *s)
+{
+	return s->kernel_h * s->kernel_w * s->channels;
+}
+
+static size_t out_bytes(const struct fm_dwconv_shape *s)
+{
+	return s->out_h * s->out_w * s->channels * sizeof(float);
+}
+
+static struct problem problem_init(struct random *random, const struct fm_dwconv_shape *shape)
+{
+	struct problem p = {.shape = *shape};
+
+	p.in = guarded_floats(random, in_floats(shape));
+	p.w = guarded_floats(random, w_floats(shape));
+	p.e = random_epilogue(random, shape->out_h * shape->out_w, shape->channels);
+	return p;
+}
+
+static void problem_done(struct problem *p)
+{
+	guarded_free(p->in, in_floats(&p->shape) * sizeof(float));
+	guarded_free(p->w, w_floats(&p->shape) * sizeof(float));
+	random_epilogue_done(&p->e);
+}
+
+static float *convolve(const struct fm_kernels *kernels, const struct problem *p)
+{
+	float *out = guarded_alloc(out_bytes(&p->shape));
+
+	kernels->dwconv_f32(out, p->in, p->w, &p->shape, &p->e.epilogue);
+	return out;
+}
+
+/* Kernel, stride, dilation and padding at random; 3x3 more often than not, and any output size that makes
+ * sense. */
+static struct fm_dwconv_shape random_shape(struct random *random)
+{
+	struct fm_dwconv_shape s = {
+	        .in_h = random_size(random, 1, 12),
+	        .in_w = random_size(random, 1, 20),
+	        .channels = random_size(random, 1, 90),
+	        .kernel_h = 3,
+	        .kernel_w = 3,
+	        .stride_h = random_size(random, 1, 2),
+	        .stride_w = random_size(random, 1, 2),
+	        .dilation_h = 1,
+	        .dilation_w = 1,
+	        .pad_top = random_size(random, 0, 2),
+	        .pad_left = random_size(random, 0, 2),
+	};
+
+	if (random_size(random, 0, 2) == 0) {
+		s.kernel_h = random_size(random, 1, 7);
+		s.kernel_w = random_size(random, 1, 7);
+		s.stride_w = random_size(random, 1, 3);
+		s.dilation_h = random_size(random, 1, 3);
+		s.dilation_w = random_size(random, 1, 3);
+	}
+	/* Up to one output beyond the last that begins inside, as padding at the bottom and right makes them.
+	 */
+	s.out_h = random_size(random, 1, (s.in_h + s.pad_top) / s.stride_h + 1);
+	s.out_w = random_size(random, 1, (s.in_w + s.pad_left) / s.stride_w + 1);
+	return s;
+}
+
+static double expected_sum(const struct problem *p, size_t y, size_t x, size_t c)
+{
+	const struct fm_dwconv_shape *s = &p->shape;
+	double sum = 0;
+
+	for (size_t ky = 0; ky < s->kernel_h; ky++) {
+		for (size_t kx = 0; kx < s->kernel_w; kx++) {
+			long in_y = (long)(y * s->stride_h + ky * s->dilation_h) - (long)s->pad_top;
+			long in_x = (long)(x * s->stride_w + kx * s->dilation_w) - (long)s->pad_left;
+			if (in_y < 0 || in_x < 0 || in_y >= (long)s->in_h || in_x >= (long)s->in_w)
+				continue;
+			size_t pixel = (size_t)in_y * s->in_w + (size_t)in_x;
+			sum += (double)p->in[pixel * s->channels + c] *
+			       p->w[(ky * s->kernel_w + kx) * s->channels + c];
+		}
+	}
+	return sum;
+}
+
+Test(dwconv_f32, scalar_follows_double)
+{
+	struct random random = {1};
+
+	for (int round = 0; round < 300; round++) {
+		struct fm_dwconv_shape s = random_shape(&random);
+		struct problem p = problem_init(&random, &s);
+		float *out = convolve(fm_kernels_for(FM_ISA_SCALAR), &p);
+
+		for (size_t y = 0; y < s.out_h; y++) {
+			for (size_t x = 0; x < s.out_w; x++) {
+				for (size_t c = 0; c < s.channels; c++) {
+					size_t pixel = y * s.out_w + x;
+					double expected = expected_epilogue(
+					        &p.e.epilogue, expected_sum(&p, y, x, c), pixel, c);
+					cr_assert_float_eq(out[pixel * s.channels + c], expected, 1e-5);
+				}
+			}
+		}
+		guarded_free(out, out_bytes(&s));
+		problem_done(&p);
+	}
+}
+
+static void compare_shape(struct random *random, const struct fm_dwconv_shape *s)
+{
+	struct problem p = problem_init(random, s);
+	float *expected = convolve(fm_kernels_for(FM_ISA_SCALAR), &p);
+
+	for_each_vector_isa(kernels)
+	{
+		float *out = convolve(kernels, &p);
+		cr_assert_eq(memcmp(out, expected, out_bytes(s)), 0,
+		        "%s: in %zux%zu out %zux%zu channels %zu kernel %zux%zu stride %zu,%zu dilation "
+		        "%zu,%zu pad %zu,%zu activation %d",
+		        fm_isa_name(kernels->isa), s->in_h, s->in_w, s->out_h, s->out_w, s->channels,
+		        s->kernel_h, s->kernel_w, s->stride_h, s->stride_w, s->dilation_h, s->dilation_w,
+		        s->pad_top, s->pad_left, p.e.epilogue.activation);
+		guarded_free(out, out_bytes(s));
+	}
+	guarded_free(expected, out_bytes(s));
+	problem_done(&p);
+}
+
+Test(dwconv_f32, every_isa_gives_the_scalar_bits)
+{
+	struct random random = {2};
+
+	for (int round = 0; round < 1500; round++) {
+		struct fm_dwconv_shape s = random_shape(&random);
+		compare_shape(&random, &s);
+	}
+}
+
+Test(dwconv_f32, global_pooling_kernels)
+{
+	struct random random = {3};
+
+	for (size_t side = 4; side <= 7; side += 3) {
+		struct fm_dwconv_shape s = {.in_h = side,
+		        .in_w = side,
+		        .out_h = 1,
+		        .out_w = 1,
+		        .channels = 512,
+		        .kernel_h = side,
+		        .kernel_w = side,
+		        .stride_h = 1,
+		        .stride_w = 1,
+		        .dilation_h = 1,
+		        .dilation_w = 1};
+		compare_shape(&random, &s);
+	}
+}
+
+/* A kernel that lies in the padding altogether has no tap to sum. */
+Test(dwconv_f32, no_taps)
+{
+	struct random random = {4};
+	struct fm_dwconv_shape s = {.in_h = 1,
+	        .in_w = 6,
+	        .out_h = 4,
+	        .out_w = 6,
+	        .channels = 19,
+	        .kernel_h = 3,
+	        .kernel_w = 3,
+	        .stride_h = 2,
+	        .stride_w = 1,
+	        .dilation_h = 1,
+	        .dilation_w = 1,
+	        .pad_top = 4,
+	        .pad_left = 1};
+
+	compare_shape(&random, &s);
+}
