@@ -1,0 +1,101 @@
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/tensors.h"
+#include "lib/base/size.h"
+#include "lib/face/model.h"
+#include "lib/face/paths.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+FM_DEFINE_CLEANUP(struct fm_model *, fm_model_free);
+
+static const char *const role_names[] = {[FM_ROLE_DETECTION] = "detection",
+        [FM_ROLE_LANDMARKS] = "landmarks",
+        [FM_ROLE_EMBEDDING] = "embedding"};
+static const char *const color_names[] = {
+        [FM_COLOR_RGB] = "rgb", [FM_COLOR_BGR] = "bgr", [FM_COLOR_GRAY] = "gray"};
+
+/* MANIFEST is a path, or the name of an installed manifest: "fr_feature" is fr_feature.conf among them. */
+static enum fm_status load_model(const char *given, const char *models_dir, enum fm_precision precision,
+        struct fm_model **ret_model, struct fm_error *err)
+{
+	fm_autofree char *networks = NULL, *manifests = NULL, *installed = NULL;
+
+	enum fm_status status = fm_models_find(models_dir, &networks, &manifests, err);
+	if (status)
+		return status;
+	if (!strchr(given, '/') && access(given, F_OK) < 0) {
+		if (asprintf(&installed, "%s/%s.conf", manifests, given) < 0) {
+			installed = NULL;
+			return fm_fail(err, FM_E_NOMEM, "no memory for a path");
+		}
+	}
+	return fm_model_load(installed ? installed : given, networks, precision, ret_model, err);
+}
+
+static json_t *describe(const struct fm_model *model)
+{
+	char input[64];
+
+	snprintf(input, sizeof(input), "%dx%d %s", model->width_px, model->height_px,
+	        color_names[model->color]);
+	json_t *json = json_pack("{s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:s}", "name",
+	        fm_json_text(model->name), "role", role_names[model->role], "file", fm_json_text(model->file),
+	        "sha256", model->sha256, "input", input, "license",
+	        fm_json_text(model->license ? model->license : ""), "source",
+	        fm_json_text(model->source ? model->source : ""), "fingerprint",
+	        fm_json_text(model->fingerprint), "precision",
+	        fm_precision_name(fm_net_precision(model->net)));
+	if (json && model->role == FM_ROLE_EMBEDDING) {
+		json_object_set_new(json, "dim", json_integer((json_int_t)model->dim));
+		json_object_set_new(
+		        json, "calibration_points", json_integer((json_int_t)model->calibration_count));
+	}
+	return json;
+}
+
+static int model_check_run(struct fm_call *call)
+{
+	const char *models_dir = call->models_dir;
+	enum fm_precision precision = FM_INT8;
+	bool as_json = false;
+	const struct fm_option options[] = {
+	        FM_OPTION_MODELS_ROW(&models_dir),
+	        FM_OPTION_PRECISION_ROW(&precision),
+	        {"json", FM_OPTION_FLAG, &as_json, NULL, "print one line of JSON"},
+	};
+	fm_cleanup(fm_model_freep) struct fm_model *model = NULL;
+	struct fm_error err;
+	int result;
+
+	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, 1, &result))
+		return result;
+	enum fm_status status = load_model(call->operands[0], models_dir, precision, &model, &err);
+	if (!status) {
+		json_t *json = describe(model);
+		if (as_json || !json)
+			status = fm_json_print_line(json, &err);
+		else
+			fm_json_print_table(json);
+		json_decref(json);
+	}
+	if (status)
+		fm_complain("%s", err.message);
+	return status ? FM_EXIT_FAILURE : FM_EXIT_OK;
+}
+
+const struct fm_command fm_cmd_model_check = {
+        .name = "model check",
+        .operands = "MANIFEST",
+        .summary = "load a manifest with its network and say what it is",
+        .description = "Reads a manifest (a path, or the name of an installed one), verifies the network's "
+                       "checksum, loads\n"
+                       "it, and prints role, input, licence, source and fingerprint. Fails where facematchd "
+                       "would refuse\n"
+                       "to start with it.",
+        .example = "  facematchctl model check fr_feature",
+        .run = model_check_run,
+};
