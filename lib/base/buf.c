@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/banned.h"
+
 void fm_buf_init(struct fm_buf *buf, size_t maximum_bytes)
 {
 	*buf = (struct fm_buf){.maximum = maximum_bytes};

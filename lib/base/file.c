@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/banned.h"
+
 enum fm_status fm_file_read(
         const char *path, size_t maximum_bytes, char **ret_bytes, size_t *ret_length, struct fm_error *err)
 {

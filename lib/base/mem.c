@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/banned.h"
+
 void *fm_aligned_alloc(size_t bytes)
 {
 	size_t rounded;

@@ -3,6 +3,8 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 
+#include "lib/base/banned.h"
+
 void fm_sha256(const void *bytes, size_t length, uint8_t ret_digest[FM_SHA256_BYTES])
 {
 	struct sha256_ctx context;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/banned.h"
+
 static void vformat(char *out, size_t size, const char *format, va_list ap)
 {
 	if (vsnprintf(out, size, format, ap) < 0)

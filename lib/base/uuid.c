@@ -2,6 +2,8 @@
 
 #include <uuid/uuid.h>
 
+#include "lib/base/banned.h"
+
 void fm_uuid_new(char ret_text[FM_UUID_TEXT])
 {
 	uuid_t id;
