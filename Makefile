@@ -4,6 +4,7 @@
 #   make CC=clang VARIANT=clang
 #   make SANITIZE=address,undefined VARIANT=asan
 #   make install PREFIX=/usr DESTDIR=/tmp/stage
+#   make V=1                 shows the commands
 
 VERSION := 0.1.0
 
@@ -24,6 +25,7 @@ datadir     = $(PREFIX)/share
 mandir      = $(datadir)/man
 sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 unitdir    ?= $(PREFIX)/lib/systemd/system
+sysusersdir ?= $(PREFIX)/lib/sysusers.d
 modeldir    = $(datadir)/facematchd/models
 
 PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 nettle uuid inih
@@ -33,6 +35,26 @@ PKGS_TEST    := criterion libcurl jansson
 pkg_cflags    = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs      = $(shell pkg-config --libs $(1) 2>/dev/null)
 
+# onnx.proto comes with Debian's libonnx-dev; our own copy would be a fork.
+ONNX_PROTO_DIR ?= /usr/include/onnx
+
+# ---- what a build needs -------------------------------------------------------------------------------------------
+# Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
+SELF_SUFFICIENT := help clean check demo models format check-format check-source install-deps
+NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDY_GOALS),)
+MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
+             command -v protoc-c >/dev/null || echo protoc-c; \
+             test -e $(ONNX_PROTO_DIR)/onnx.proto || echo $(ONNX_PROTO_DIR)/onnx.proto; \
+             if ! command -v pkg-config >/dev/null; then echo pkg-config; else \
+               for package in $(PKGS) $(PKGS_DAEMON); do \
+                 pkg-config --exists $$package || echo $$package; done; fi)
+ifneq ($(strip $(MISSING)),)
+$(error Missing: $(strip $(MISSING)). Run scripts/install-deps.sh, which installs the Debian packages)
+endif
+endif
+
+# ---- flags --------------------------------------------------------------------------------------------------------
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
             -Wundef -Wvla -Wformat=2 -Wno-missing-field-initializers -Wno-format-nonliteral
 # One rounding per written operation on every CPU: no contraction into FMA, never -ffast-math (docs/KERNELS.md).
@@ -48,7 +70,7 @@ endif
 BASE_LDFLAGS += -pthread -pie -Wl,-z,relro,-z,now
 LDLIBS = $(call pkg_libs,$(PKGS)) -lm
 
-ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 
 # ---- sources ------------------------------------------------------------------------------------------------------
 ROOMS      := base cpu kernels onnx nn image face search gallery
@@ -74,25 +96,42 @@ TEST_SRC   := $(wildcard tests/unit/*/test_*.c tests/kernels/test_*.c)
 HTTP_SRC   := $(wildcard tests/http/test_*.c)
 STRESS_SRC := $(wildcard tests/stress/stress_*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC  := $(wildcard tests/bench/bench_*.c)
+SCRIPT_TESTS := $(wildcard tests/scripts/test_*.sh)
 TESTS      := $(TEST_SRC:%.c=$(B)/%)
 HTTP_TESTS := $(HTTP_SRC:%.c=$(B)/%)
 STRESSES   := $(STRESS_SRC:%.c=$(B)/%)
 REPLAYS    := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(B)/tests/fuzz/replay_%)
+FUZZERS    := $(FUZZ_SRC:%.c=$(B)/%)
+BENCHES    := $(BENCH_SRC:%.c=$(B)/%)
 # tests/support/*.c are helpers that every test may use.
 SUPPORT_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
 
 .PHONY: all help
-all: $(B)/facematchd $(B)/facematchctl
+all: $(B)/facematchd $(B)/facematchctl ## build the daemon and facematchctl
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 # ---- building -----------------------------------------------------------------------------------------------------
+ifeq ($(V),)
+say = @printf '  %-4s %s\n' $(1) $(2);
+else
+say =
+endif
+
+# Everything is built anew when the compiler or its flags change.
+.PHONY: FORCE
+$(B)/gen/flags: FORCE
+	@mkdir -p $(B)/gen
+	@printf '%s\n' '$(CC) $(subst ','\'',$(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(BASE_LDFLAGS) $(LDFLAGS))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
 $(B)/facematchd: $(B)/daemon/main.o $(DAEMON_LIB) $(LIB)
-	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
 $(B)/facematchctl: $(B)/cli/main.o $(CLI_LIB) $(LIB)
-	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_CLI)) $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_CLI)) $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 $(DAEMON_LIB): $(DAEMON_OBJ)
@@ -100,41 +139,151 @@ $(CLI_LIB): $(CLI_OBJ)
 $(LIB) $(DAEMON_LIB) $(CLI_LIB):
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)$(AR) rcs $@ $^
 
-# onnx.proto comes with Debian's libonnx-dev; our own copy would be a fork.
-ONNX_PROTO_DIR ?= /usr/include/onnx
 $(B)/gen/onnx.pb-c.c $(B)/gen/onnx.pb-c.h &: $(ONNX_PROTO_DIR)/onnx.proto
 	@mkdir -p $(B)/gen
-	protoc-c --proto_path=$(ONNX_PROTO_DIR) --c_out=$(B)/gen onnx.proto
+	$(call say,GEN,$(B)/gen/onnx.pb-c.c)protoc-c --proto_path=$(ONNX_PROTO_DIR) --c_out=$(B)/gen onnx.proto
 
-$(B)/gen/onnx.pb-c.o: $(B)/gen/onnx.pb-c.c
-	$(CC) $(filter-out $(WARNINGS),$(BASE_CFLAGS)) $(CFLAGS) $(call pkg_cflags,libprotobuf-c) -c -o $@ $<
+$(B)/gen/onnx.pb-c.o: $(B)/gen/onnx.pb-c.c $(B)/gen/flags
+	$(call say,CC,$<)$(CC) $(filter-out $(WARNINGS),$(BASE_CFLAGS)) $(CFLAGS) $(call pkg_cflags,libprotobuf-c) -c -o $@ $<
 
 $(patsubst %.c,$(B)/%.o,$(wildcard lib/onnx/*.c)): $(B)/gen/onnx.pb-c.h
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/gen/flags
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(call isa_flags,$<) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(call isa_flags,$<) -MMD -MP -c -o $@ $<
 
 $(TESTS) $(HTTP_TESTS): $(B)/%: $(B)/%.o $(SUPPORT_OBJ) $(DAEMON_LIB) $(CLI_LIB) $(LIB)
-	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_TEST) $(PKGS_DAEMON) $(PKGS_CLI)) $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_TEST) $(PKGS_DAEMON) $(PKGS_CLI)) $(LDLIBS)
 
-$(STRESSES): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(LIB)
-	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
+$(STRESSES) $(BENCHES): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(LIB)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
 # A fuzz harness is a LLVMFuzzerTestOneInput; replay.c runs it over a corpus without clang.
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(DAEMON_LIB) $(LIB)
-	$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(DAEMON_LIB) $(LIB)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
-.PHONY: tests models
-tests: all $(TESTS) $(HTTP_TESTS) $(REPLAYS)
+# ---- fetching -----------------------------------------------------------------------------------------------------
+.PHONY: install-deps models demo-photos
+install-deps: ## install the Debian packages that a build needs
+	scripts/install-deps.sh build
 models: ## fetch the default networks into build/models
-	scripts/fetch-models.sh build/models
+	@scripts/fetch-models.sh build/models
+demo-photos:
+	@scripts/fetch-demo-photos.sh build/demo
+
+# ---- testing ------------------------------------------------------------------------------------------------------
+# A second make, because the first was read before the packages were there. Parallel unless the caller said -j.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+RUN_TESTS = scripts/run-tests.sh --logs $(B)/test-logs
+
+.PHONY: demo check tests run-tests run-unit-tests run-stress check-source check-isa check-asan check-tsan
+demo: ## install what is missing, build, and show enrolment, search and verification on real photos
+	@scripts/install-deps.sh demo
+	@$(SUBMAKE) all models demo-photos
+	@scripts/demo.sh $(B)
+
+check: ## install what is missing, build, and run every test
+	@scripts/install-deps.sh test
+	@$(SUBMAKE) tests models demo-photos
+	@$(MAKE) --no-print-directory run-tests
+
+tests: all $(TESTS) $(HTTP_TESTS) $(STRESSES) $(REPLAYS)
+run-tests: tests
+	@FM_BUILD=$(B) CC="$(CC)" $(RUN_TESTS) $(SCRIPT_TESTS) $(TESTS) $(HTTP_TESTS) $(STRESSES) $(REPLAYS)
+run-unit-tests: all $(TESTS)
+	@FM_BUILD=$(B) $(RUN_TESTS) $(TESTS)
+run-all-binaries: all $(TESTS) $(HTTP_TESTS) $(REPLAYS)
+	@FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) $(HTTP_TESTS) $(REPLAYS)
+run-stress: $(STRESSES)
+	@FM_BUILD=$(B) $(RUN_TESTS) $(STRESSES)
+
+check-source: ## layers, outside libraries, headers, format: the rules that a script can check
+	@scripts/check-layers.sh
+
+check-isa: tests models ## the tests again under each ISA cap that this machine can run
+	@for isa in scalar avx2 avx512vnni; do \
+	   case $$isa in scalar) flag=.;; avx512vnni) flag=avx512_vnni;; *) flag=$$isa;; esac; \
+	   grep -q "^flags.*$$flag" /proc/cpuinfo || { echo "== $$isa: skipped, this CPU lacks it"; continue; }; \
+	   echo "== FACEMATCH_ISA=$$isa"; \
+	   FACEMATCH_ISA=$$isa FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) || exit 1; \
+	 done
+
+check-asan: models demo-photos ## the tests under the address and undefined-behaviour sanitizers
+	@$(SUBMAKE) VARIANT=asan SANITIZE=address,undefined CFLAGS="-O1 -g" run-all-binaries
+
+check-tsan: models demo-photos ## the stress programs under the thread sanitizer
+	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
+
+.PHONY: fuzz fuzz-build fuzz-replay bench bench-peers coverage run-coverage run-all-binaries
+FUZZ_SECONDS ?= 60
+fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
+	@scripts/install-deps.sh fuzz
+	@$(SUBMAKE) VARIANT=fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS="-O1 -g" fuzz-build
+	@set -e; for name in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
+	   mkdir -p build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
+	   echo "== $$name: $(FUZZ_SECONDS) s"; \
+	   build/fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+	     -artifact_prefix=build/fuzz/crash-$$name- build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
+fuzz-build: $(FUZZERS)
+fuzz-replay: $(REPLAYS) ## run the fuzz harnesses over their corpora
+	@$(RUN_TESTS) $(REPLAYS)
+
+bench: all $(BENCHES) models ## kernels and networks, measured on this machine
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+	@for net in fr_feature fr_detect fr_landmark; do for precision in float32 int8; do \
+	   $(B)/facematchctl bench net build/models/$$net.onnx --precision $$precision --threads 1 || exit 1; done; done
+
+bench-peers: all models ## one embedding, ours and ONNX Runtime's, interleaved in one run
+	@scripts/bench-peers.sh $(B)
+
+coverage: models demo-photos ## lines and branches that the tests reach
+	@scripts/install-deps.sh coverage
+	@$(SUBMAKE) VARIANT=coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage run-coverage
+run-coverage: tests
+	@find $(B) -name '*.gcda' -delete
+	@FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) $(HTTP_TESTS) $(STRESSES) $(REPLAYS)
+	@gcovr --root . --filter 'lib/' --filter 'daemon/' --filter 'cli/' --print-summary $(B) | tee $(B)/coverage.txt
+
+# ---- formatting ---------------------------------------------------------------------------------------------------
+FORMATTED = $(shell find lib daemon cli tests -name '*.[ch]' 2>/dev/null)
+.PHONY: format check-format
+format: ## lay the sources out by .clang-format
+	@scripts/install-deps.sh format
+	@clang-format -i $(FORMATTED)
+check-format: ## say which sources are not laid out by .clang-format
+	@scripts/install-deps.sh format
+	@clang-format --dry-run -Werror $(FORMATTED)
+
+# ---- installing ---------------------------------------------------------------------------------------------------
+MANIFESTS = $(wildcard config/models/*.conf)
+MODELS    = fr_detect fr_landmark fr_feature
+.PHONY: install uninstall
+install: all models ## install under PREFIX, below DESTDIR; an existing configuration file is left alone
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir) $(DESTDIR)$(modeldir) $(DESTDIR)$(unitdir) \
+	  $(DESTDIR)$(sysconfdir)/facematchd/models $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8
+	install -m 755 $(B)/facematchd $(DESTDIR)$(sbindir)
+	install -m 755 $(B)/facematchctl $(DESTDIR)$(bindir)
+	install -m 644 $(MODELS:%=build/models/%.onnx) $(DESTDIR)$(modeldir)
+	install -m 644 $(MANIFESTS) $(DESTDIR)$(modeldir)
+	test -e $(DESTDIR)$(sysconfdir)/facematchd/facematchd.conf || \
+	  install -m 644 config/facematchd.conf $(DESTDIR)$(sysconfdir)/facematchd
+	sed 's|/usr/sbin/|$(sbindir)/|; s|/etc/facematchd|$(sysconfdir)/facematchd|' systemd/facematchd.service \
+	  >$(DESTDIR)$(unitdir)/facematchd.service
+	for page in $(wildcard docs/man/*.[158]); do \
+	  install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.} || exit 1; done
+
+uninstall: ## remove what install put there; configuration and gallery stay
+	rm -f $(DESTDIR)$(sbindir)/facematchd $(DESTDIR)$(bindir)/facematchctl $(DESTDIR)$(unitdir)/facematchd.service
+	rm -f $(foreach page,$(wildcard docs/man/*.[158]),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
+	rm -rf $(DESTDIR)$(datadir)/facematchd
 
 .PHONY: clean
-clean: ## remove what was built (fetched models stay)
-	rm -rf $(filter-out build/models build/npm build/cache,$(wildcard build/*))
+clean: ## remove what was built (fetched models, photos and packages stay)
+	rm -rf $(filter-out build/models build/demo build/npm build/cache,$(wildcard build/*))
 
 .SECONDARY:
 -include $(shell test -d $(B) && find $(B) -name '*.d')

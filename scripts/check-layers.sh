@@ -1,0 +1,207 @@
+#!/bin/bash
+# Holds the sources to the house rules (docs/ARCHITECTURE.md). Says every breach, exits 1 if there is one.
+#
+#   scripts/check-layers.sh [--objects DIR] [ROOT]
+#
+# ROOT is the tree to check (default: this one). --objects names a build directory whose lib/ objects are searched
+# for printing, exiting and mutable globals; CC and CFLAGS_HEADERS are used to compile headers alone.
+set -uo pipefail
+export LC_ALL=C
+
+objects=
+[ "${1:-}" != --objects ] || { objects=$(realpath "$2") && shift 2; }
+cd "${1:-$(dirname "$0")/..}" || exit 2
+breaches=$(mktemp)
+trap 'rm -f "$breaches"' EXIT
+breach() {
+	echo "$1" | tee -a "$breaches"
+}
+
+# Which rooms a room may include from, besides itself. Arrows point down only.
+declare -A below=(
+	[lib/base]=""
+	[lib/cpu]="lib/base"
+	[lib/kernels]="lib/base lib/cpu"
+	[lib/onnx]="lib/base"
+	[lib/nn]="lib/base lib/cpu lib/kernels lib/onnx"
+	[lib/image]="lib/base"
+	[lib/face]="lib/base lib/cpu lib/nn lib/image"
+	[lib/search]="lib/base lib/cpu lib/kernels"
+	[lib/gallery]="lib/base"
+	[daemon]="lib"
+	[cli]="lib"
+)
+
+# Which files may include an outside library's header: a header (a shell pattern) and the one place that knows it.
+outside=(
+	"sqlite3.h lib/gallery/*"
+	"jpeglib.h lib/image/jpeg.c"
+	"jerror.h lib/image/jpeg.c"
+	"spng.h lib/image/png.c"
+	"webp/* lib/image/webp.c"
+	"*onnx.pb-c.h lib/onnx/*"
+	"protobuf-c/* lib/onnx/*"
+	"ini.h lib/face/model.c|daemon/config.c"
+	"nettle/* lib/base/sha256.c"
+	"uuid/* lib/base/uuid.c"
+	"immintrin.h lib/kernels/*|lib/cpu/*"
+	"xmmintrin.h lib/kernels/*|lib/cpu/*"
+	"arm_neon.h lib/kernels/*"
+	"cpuid.h lib/cpu/*"
+	"microhttpd.h daemon/server.c"
+	"systemd/* daemon/*"
+	"jansson.h daemon/*|cli/*"
+	"curl/* "
+	"criterion/* "
+)
+# The C library's own, which everybody may use.
+libc=" assert.h ctype.h dirent.h endian.h errno.h fcntl.h fenv.h float.h getopt.h inttypes.h limits.h locale.h math.h
+	poll.h pthread.h sched.h setjmp.h signal.h stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h
+	stdlib.h string.h strings.h time.h unistd.h termios.h syslog.h pwd.h grp.h glob.h ftw.h netdb.h
+	arpa/inet.h net/if.h netinet/in.h netinet/tcp.h
+	sys/auxv.h sys/eventfd.h sys/file.h sys/ioctl.h sys/mman.h sys/param.h sys/random.h sys/resource.h sys/socket.h
+	sys/stat.h sys/statvfs.h sys/syscall.h sys/time.h sys/types.h sys/uio.h sys/un.h sys/utsname.h sys/wait.h "
+libc=$(tr -s '\t\n' ' ' <<<"$libc")
+
+room_of() {
+	case $1 in
+	lib/*/*) cut -d/ -f1-2 <<<"$1" ;;
+	*) cut -d/ -f1 <<<"$1" ;;
+	esac
+}
+
+# matches PATH "PATTERN|PATTERN"
+matches() {
+	local pattern
+	local IFS='|'
+	set -f
+	for pattern in $2; do
+		# shellcheck disable=SC2254 # a pattern is wanted
+		case $1 in $pattern)
+			set +f
+			return 0
+			;;
+		esac
+	done
+	set +f
+	return 1
+}
+
+check_include() {
+	local file=$1 header=$2 room target allowed row known=
+	room=$(room_of "$file")
+	for row in "${outside[@]}"; do
+		matches "$header" "${row%% *}" || continue
+		known=yes
+		matches "$file" "${row#* }" ||
+			breach "$file: includes $header, which only ${row#* } may know"
+	done
+	[ -z "$known" ] || return
+	case $header in
+	lib/* | daemon/* | cli/* | tests/*)
+		target=$(room_of "$header")
+		[ -e "$header" ] || breach "$file: includes $header, which is not there"
+		[ "$target" != "$room" ] || return
+		for allowed in ${below[$room]-}; do
+			case $target in "$allowed" | "$allowed"/*) return ;; esac
+		done
+		breach "$file: includes $header: $room may include from ${below[$room]:-nothing else}"
+		;;
+	*)
+		[ "${libc/ $header /}" != "$libc" ] ||
+			breach "$file: includes $header, which is neither the C library's nor in the table of outside libraries"
+		;;
+	esac
+}
+
+mapfile -t sources < <(find lib daemon cli -name '*.[ch]' 2>/dev/null | sort)
+for file in "${sources[@]}"; do
+	[ -n "${below[$(room_of "$file")]+there}" ] || breach "$file: its room is not in the table of rooms"
+done
+while read -r file header; do
+	check_include "$file" "$header"
+done < <(grep -HoE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]+' "${sources[@]}" /dev/null |
+	sed -E 's/:[^<"]*[<"]/ /')
+
+for file in "${sources[@]}"; do
+	case $file in
+	*.c)
+		last=$(grep -E '^#include' "$file" | tail -n 1)
+		[ "$last" = '#include "lib/base/banned.h"' ] ||
+			breach "$file: its last #include must be \"lib/base/banned.h\""
+		;;
+	*.h)
+		guard=${file#lib/}
+		guard=FM_$(tr 'a-z./-' 'A-Z___' <<<"$guard")
+		if ! grep -q "^#ifndef $guard\$" "$file" || ! grep -q "^#define $guard\$" "$file"; then
+			breach "$file: wants the include guard $guard"
+		fi
+		;;
+	esac
+done
+while read -r file; do
+	breach "$file: knows jansson and microhttpd both"
+done < <(grep -lE '#include <jansson.h>' "${sources[@]}" /dev/null | xargs -r grep -lE '#include <microhttpd.h>')
+
+# A header must stand alone: whoever includes it first gets all that it needs.
+# One for a vector ISA is compiled as its kernels are, and left out where the compiler is for another architecture.
+compile_header() {
+	local isa=
+	case $1 in
+	*_sse41.h) isa=-msse4.1 ;;
+	*_avx2.h) isa="-mavx2 -mfma" ;;
+	*_avx512*.h) isa="-mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni" ;;
+	esac
+	[ -z "$isa" ] || [[ $(${CC:-gcc} -dumpmachine) == x86_64* ]] || return 0
+	echo "#include \"$1\"" | ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -I. $isa ${CFLAGS_HEADERS:-} -Wall -Wextra -Werror \
+		-fsyntax-only -x c - 2>&1 | sed -n "1s|^|$1: does not compile alone: |p"
+}
+export -f compile_header
+while read -r line; do
+	breach "$line"
+done < <(printf '%s\n' "${sources[@]}" | grep '\.h$' | xargs -r -P "$(nproc)" -I{} bash -c 'compile_header {}')
+
+mapfile -t written < <(find lib daemon cli tests scripts -regex '.*\.\(c\|h\|sh\|py\|js\|mjs\)' 2>/dev/null | sort)
+for file in "${written[@]}"; do
+	lines=$(wc -l <"$file")
+	[ "$lines" -le 600 ] || breach "$file: has $lines lines, split at 600"
+done
+
+# The build and the daemon must not lean on one developer's machine; tests may look for optional data beside the tree.
+while read -r line; do
+	breach "$line: names a path outside the tree"
+done < <(grep -rnE '\.\./share[d]|/wor[k]/' lib daemon cli config systemd scripts Makefile README.md docs 2>/dev/null |
+	cut -d: -f1-2)
+
+if [ -n "$objects" ]; then
+	# Under -fPIE tables of pointers live in .data.rel.ro: written by the loader once, then read-only.
+	while read -r line; do
+		breach "$line"
+	done < <(find "$objects/lib" -name '*.o' | sort | while read -r object; do
+		name=${object#"$objects"/}
+		nm --format=sysv "$object" 2>/dev/null | tr -d ' ' | awk -F'|' -v name="${name%.o}.c" -v cpu="${name#lib/cpu/}" '
+			NF < 7 { next }
+			$7 ~ /^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)/ && $7 !~ /^\.data\.rel\.ro/ && $1 !~ /^\./ && name !~ /^lib\/cpu\// {
+				print name ": keeps a mutable global: " $1 }
+			$3 == "U" && $1 ~ /^(printf|__printf_chk|fprintf|__fprintf_chk|vprintf|vfprintf|puts|putchar|fputs|perror|stdout|stderr|syslog|exit|_exit|quick_exit|abort)$/ {
+				print name ": the library must not call " $1 }'
+	done)
+fi
+
+if command -v clang-format >/dev/null; then
+	while read -r line; do
+		breach "$line"
+	done < <(find lib daemon cli tests -name '*.[ch]' 2>/dev/null | sort | xargs -r -P "$(nproc)" -n 20 clang-format --dry-run -Werror 2>&1 |
+		sed -nE 's/^([^:]+):[0-9]+:[0-9]+: error: code should be clang-formatted.*/\1: wants make format/p' | sort -u)
+fi
+if command -v shellcheck >/dev/null; then
+	mapfile -t shell < <(find scripts tests/scripts -name '*.sh' 2>/dev/null | sort)
+	[ ${#shell[@]} -eq 0 ] || shellcheck --shell=bash --severity=warning --exclude=SC2034,SC2154 "${shell[@]}" ||
+		breach "scripts: see shellcheck above"
+fi
+
+if [ -s "$breaches" ]; then
+	echo "check-source: $(wc -l <"$breaches") breaches"
+	exit 1
+fi
+echo "check-source: ${#sources[@]} sources keep the rules"
