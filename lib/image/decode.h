@@ -40,7 +40,8 @@ enum fm_status fm_image_probe(const void *bytes, size_t length, const struct fm_
  * Decodes at 1/denominator of the size (1, 2, 4 or 8; sides rounded up). JPEG scales in the DCT, the others
  * by box average. A JPEG that ends early but shows at least half of its rows decodes, the rest gray, and
  * *ret_truncated is true (may be NULL); with less it is FM_E_TRUNCATED. Corrupt entropy data inside a JPEG is
- * decoded as far as libjpeg-turbo goes, within a bound on warnings.
+ * decoded as far as libjpeg-turbo goes, within a bound on warnings. Errors: those of the probe; FM_E_INVALID
+ * (denominator), FM_E_NOMEM.
  */
 enum fm_status fm_image_decode(const void *bytes, size_t length, const struct fm_image_limits *limits,
         int denominator, struct fm_image *ret_image, bool *ret_truncated, struct fm_error *err);
@@ -48,7 +49,10 @@ enum fm_status fm_image_decode(const void *bytes, size_t length, const struct fm
 /*
  * Decodes only around a rectangle at full size (denominator 1) or scaled. ret_actual is the rectangle that
  * was decoded, in full-size upright pixels: it holds `rect` cut to the photo, and may be larger (JPEG
- * blocks).
+ * blocks). Its sides are those of the image times the denominator, so that image pixel i covers full-size
+ * x_px + [i, i + 1) * denominator; for that it may leave the photo by up to denominator - 1 pixels.
+ * Within `rect` the pixels are those of fm_image_decode. Errors: as there; FM_E_INVALID when `rect` does not
+ * meet the photo.
  */
 enum fm_status fm_image_decode_region(const void *bytes, size_t length, const struct fm_image_limits *limits,
         int denominator, const struct fm_image_rect *rect, struct fm_image *ret_image,

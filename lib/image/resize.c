@@ -83,7 +83,12 @@ enum fm_status fm_image_shrink(
 	if (!sums)
 		return fm_fail(err, FM_E_NOMEM, "no memory to shrink an image");
 	enum fm_status status = fm_image_create(width, height, &out, err);
-	if (status == FM_OK) {
+	if (status == FM_OK && factor == 1) {
+		for (int y = 0; y < height; y++)
+			memcpy(out.pixels + (size_t)y * out.stride_bytes,
+			        source->pixels + (size_t)y * source->stride_bytes, samples);
+		*ret_image = out;
+	} else if (status == FM_OK) {
 		for (int y = 0; y < height; y++) {
 			int first = y * factor, rows = source->height_px - first;
 			rows = rows < factor ? rows : factor;
@@ -104,20 +109,20 @@ enum fm_status fm_image_shrink(
 /* ---- any rectangle to any size ---- */
 
 enum {
-	WEIGHT_BITS = 14,
+	WEIGHT_BITS = 16,
 	WEIGHT_ONE = 1 << WEIGHT_BITS,
 	ROW_BITS = 8,  /* fraction kept between the two passes */
 	STRIP_PX = 64, /* output pixels and ... */
 	CHUNK_PX = 512 /* ... source pixels worked on at a time, so that the stack is enough */
 };
 
-/* The source pixels [first, end) along one axis that make up an output pixel. Weights sum to WEIGHT_ONE. */
+/*
+ * The source pixels [first, end) along one axis that make up an output pixel: the first weighs `near`, the
+ * last (where it is another) `far`, all between `mid`; `outside` is the border's part. The sum is WEIGHT_ONE.
+ */
 struct span {
 	int first, end;
-	uint32_t outside; /* weight of the border */
-	bool area;
-	double start, length; /* area: what the output pixel covers */
-	uint32_t far_weight;  /* bilinear: of the pixel end - 1 when there are two */
+	uint32_t near, mid, far, outside;
 };
 
 static double clamp(double value, double low, double high)
@@ -125,45 +130,48 @@ static double clamp(double value, double low, double high)
 	return value > low ? (value < high ? value : high) : low;
 }
 
-/* Part of the covered length that lies before `edge`: differences of it never sum to more than all. */
-static uint32_t weight_before(const struct span *span, int edge)
+/* Area average over [start, start + length), length > 1. */
+static struct span area_span(double start, double length, int limit)
 {
-	return (uint32_t)(clamp((edge - span->start) / span->length, 0, 1) * WEIGHT_ONE + 0.5);
+	double low = clamp(start, 0, limit), high = clamp(start + length, 0, limit);
+	struct span span = {.first = (int)low, .end = (int)ceil(high)};
+
+	if (!(high > low))
+		return (struct span){ .outside = WEIGHT_ONE };
+	uint32_t inside = (uint32_t)((high - low) / length * WEIGHT_ONE + 0.5);
+	span.outside = WEIGHT_ONE - inside;
+	if (span.end - span.first < 2) {
+		span.near = inside;
+		return span;
+	}
+	/* What rounding down takes from the middle goes to the ends, by how much of each is covered. */
+	double near = span.first + 1 - low, far = high - (span.end - 1);
+	span.mid = (uint32_t)(WEIGHT_ONE / length);
+	uint32_t ends = inside - (uint32_t)(span.end - span.first - 2) * span.mid;
+	span.near = (uint32_t)(ends * (near / (near + far)) + 0.5);
+	span.far = ends - span.near;
+	return span;
 }
 
-static uint32_t span_weight(const struct span *span, int i)
+/* Bilinear at `centre`; within half a pixel of the source's edge the edge pixel stands alone. */
+static struct span point_span(double centre, int limit)
 {
-	if (span->area)
-		return weight_before(span, i + 1) - weight_before(span, i);
-	return i + 1 == span->end && i > span->first ? span->far_weight : WEIGHT_ONE - span->far_weight;
+	if (!(centre >= 0 && centre < limit))
+		return (struct span){.outside = WEIGHT_ONE};
+	double position = clamp(centre - 0.5, 0, limit - 1);
+	int first = (int)position;
+	uint32_t far = (uint32_t)((position - first) * WEIGHT_ONE + 0.5);
+	return (struct span){
+	        .first = first, .end = first + (far ? 2 : 1), .near = WEIGHT_ONE - far, .far = far};
 }
 
 /* Output pixel `index` of `count` that share the source's [start, start + length); `limit` pixels exist. */
 static struct span make_span(int index, int count, double start, double length, int limit)
 {
 	double step = length / count;
-	struct span span = {.start = start + index * step, .length = step, .area = step > 1};
 
-	if (span.area) {
-		span.first = (int)clamp(floor(span.start), 0, limit);
-		span.end = (int)clamp(ceil(span.start + step), 0, limit);
-		if (span.end < span.first)
-			span.end = span.first;
-		span.outside =
-		        WEIGHT_ONE - (weight_before(&span, span.end) - weight_before(&span, span.first));
-		return span;
-	}
-	double centre = span.start + step / 2;
-	if (!(centre >= 0 && centre < limit)) {
-		span.outside = WEIGHT_ONE;
-		return span;
-	}
-	/* Within half a pixel of the edge the edge pixel stands alone. */
-	double position = clamp(centre - 0.5, 0, limit - 1);
-	span.first = (int)position;
-	span.far_weight = (uint32_t)((position - span.first) * WEIGHT_ONE + 0.5);
-	span.end = span.first + (span.far_weight > 0 ? 2 : 1);
-	return span;
+	return step > 1 ? area_span(start + index * step, step, limit)
+	                : point_span(start + (index + 0.5) * step, limit);
 }
 
 static void add_weighted(uint32_t *restrict sums, const uint8_t *restrict row, uint32_t weight, size_t count)
@@ -180,27 +188,38 @@ static void add_weighted(uint32_t *restrict sums, const uint8_t *restrict row, u
 
 /* Combines the rows of a span over source columns [left, left + columns), with ROW_BITS of fraction. */
 static void blend_rows(const struct fm_image *source, const struct span *rows, int left, int columns,
-        uint8_t border, uint32_t *sums)
+        uint8_t border, uint16_t *restrict ret_blended)
 {
+	uint32_t sums[CHUNK_PX * 3];
+	uint32_t start = rows->outside * border + (1u << (WEIGHT_BITS - ROW_BITS - 1));
 	size_t samples = (size_t)columns * 3;
+	const uint8_t *row = source->pixels + (size_t)rows->first * source->stride_bytes + (size_t)left * 3;
 
-	for (size_t i = 0; i < samples; i++)
-		sums[i] = rows->outside * border + (1u << (WEIGHT_BITS - ROW_BITS - 1));
-	for (int y = rows->first; y < rows->end; y++)
-		add_weighted(sums, source->pixels + (size_t)y * source->stride_bytes + (size_t)left * 3,
-		        span_weight(rows, y), samples);
-	for (size_t i = 0; i < samples; i++)
-		sums[i] >>= WEIGHT_BITS - ROW_BITS;
+	/* Both buffers hold whole blocks. */
+	for (size_t i = 0; i < samples; i += BLOCK) {
+		for (size_t k = 0; k < BLOCK; k++)
+			sums[i + k] = start;
+	}
+	for (int y = rows->first; y < rows->end; y++, row += source->stride_bytes) {
+		uint32_t weight = y == rows->first ? rows->near : y == rows->end - 1 ? rows->far : rows->mid;
+		add_weighted(sums, row, weight, samples);
+	}
+	for (size_t i = 0; i < samples; i += BLOCK) {
+		for (size_t k = 0; k < BLOCK; k++)
+			ret_blended[i + k] = (uint16_t)(sums[i + k] >> (WEIGHT_BITS - ROW_BITS));
+	}
 }
 
-static void add_columns(const struct span *span, int left, int columns, const uint32_t *rows, uint32_t sum[3])
+/* Adds what of the span lies in source columns [left, left + columns). */
+static void add_columns(
+        const struct span *span, int left, int columns, const uint16_t *blended, uint32_t sum[3])
 {
 	int first = span->first > left ? span->first : left;
 	int end = span->end < left + columns ? span->end : left + columns;
 
 	for (int x = first; x < end; x++) {
-		uint32_t weight = span_weight(span, x);
-		const uint32_t *pixel = rows + (size_t)(x - left) * 3;
+		uint32_t weight = x == span->first ? span->near : x == span->end - 1 ? span->far : span->mid;
+		const uint16_t *pixel = blended + (size_t)(x - left) * 3;
 		for (int c = 0; c < 3; c++)
 			sum[c] += weight * pixel[c];
 	}
@@ -209,7 +228,8 @@ static void add_columns(const struct span *span, int left, int columns, const ui
 static void resize_strip(const struct fm_image *source, const struct span *rows, const struct span *columns,
         int count, uint8_t border, uint8_t *to)
 {
-	uint32_t sums[STRIP_PX][3], blended[CHUNK_PX * 3];
+	uint32_t sums[STRIP_PX][3];
+	uint16_t blended[CHUNK_PX * 3];
 	int left = source->width_px, right = 0;
 
 	for (int i = 0; i < count; i++) {

@@ -76,9 +76,9 @@ static const uint8_t *pixel_or_black(const struct fm_image *image, int x, int y)
 }
 
 /* Bilinear at (x, y) in fixed point with WEIGHT_BITS, offset by one pixel so that both are not negative. */
-static void sample(const struct fm_image *image, int fixed_x, int fixed_y, uint8_t *ret_rgb)
+static void sample(const struct fm_image *image, int64_t fixed_x, int64_t fixed_y, uint8_t *ret_rgb)
 {
-	int x = (fixed_x >> WEIGHT_BITS) - 1, y = (fixed_y >> WEIGHT_BITS) - 1;
+	int x = (int)(fixed_x >> WEIGHT_BITS) - 1, y = (int)(fixed_y >> WEIGHT_BITS) - 1;
 	uint32_t right = (uint32_t)fixed_x & (WEIGHT_ONE - 1), left = WEIGHT_ONE - right;
 	uint32_t below = (uint32_t)fixed_y & (WEIGHT_ONE - 1), above = WEIGHT_ONE - below;
 	const uint8_t *p00, *p01, *p10, *p11;
@@ -114,8 +114,8 @@ void fm_image_warp(
 			/* Written so that NaN is outside too. */
 			if (source_x > -1 && source_y > -1 && source_x < source->width_px &&
 			        source_y < source->height_px)
-				sample(source, (int)((source_x + 1) * WEIGHT_ONE + 0.5),
-				        (int)((source_y + 1) * WEIGHT_ONE + 0.5), to);
+				sample(source, (int64_t)((source_x + 1) * WEIGHT_ONE + 0.5),
+				        (int64_t)((source_y + 1) * WEIGHT_ONE + 0.5), to);
 			else
 				memset(to, 0, 3);
 		}

@@ -29,13 +29,17 @@ struct fm_similarity fm_similarity_invert(const struct fm_similarity *transform)
 void fm_image_warp(
         const struct fm_image *source, const struct fm_similarity *source_to_out, struct fm_image *out);
 
-/* Box average by an integer factor >= 1; sides rounded up. */
+/*
+ * Box average by an integer factor from 1 to 256; sides rounded up, the last boxes average what is there.
+ * Errors: FM_E_INVALID (factor), FM_E_NOMEM.
+ */
 enum fm_status fm_image_shrink(
         const struct fm_image *source, int factor, struct fm_image *ret_image, struct fm_error *err);
 
 /*
  * Resizes the rectangle (x, y, width, height; may leave the source, outside is `border` gray) to `out`'s size
- * with area average when shrinking and bilinear when growing.
+ * with area average when shrinking and bilinear when growing, each axis by itself. x and y are pixel edges:
+ * the source covers 0 to its width. Sides > 0.
  */
 void fm_image_resize_rect(const struct fm_image *source, double x_px, double y_px, double width_px,
         double height_px, uint8_t border, struct fm_image *out);
