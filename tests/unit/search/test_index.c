@@ -1,0 +1,265 @@
+#include "lib/search/index.h"
+
+#include "lib/kernels/kernels.h"
+#include "tests/unit/search/vectors.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ok(call) cr_assert_eq((call), FM_OK, "%s: %s", #call, error.message)
+
+static struct fm_error error;
+
+/* The slow twin: everything in a list, every search a full float scan. */
+struct entry {
+	int64_t collection, person, face;
+	float *embedding;
+};
+
+struct twin {
+	struct entry entries[4000];
+	size_t count, dim;
+};
+
+static void twin_add(struct twin *twin, struct fm_index *index, int64_t collection, int64_t person,
+        int64_t face, const float *embedding)
+{
+	float *copy = malloc(twin->dim * sizeof(float));
+
+	ok(fm_index_add(index, collection, person, face, embedding, &error));
+	memcpy(copy, embedding, twin->dim * sizeof(float));
+	twin->entries[twin->count++] = (struct entry){collection, person, face, copy};
+}
+
+static void twin_drop(struct twin *twin, size_t i)
+{
+	free(twin->entries[i].embedding);
+	twin->entries[i] = twin->entries[--twin->count];
+}
+
+static bool better(const struct fm_index_hit *a, const struct fm_index_hit *b)
+{
+	if (a->cosine != b->cosine)
+		return a->cosine > b->cosine;
+	return a->person_key < b->person_key;
+}
+
+/* Hits in rank order; room for all people. */
+static size_t twin_search(const struct twin *twin, int64_t collection, const float *probe,
+        struct fm_index_hit *hits, struct fm_index_size *ret_size)
+{
+	size_t people = 0, faces = 0;
+
+	for (size_t i = 0; i < twin->count; i++) {
+		const struct entry *entry = &twin->entries[i];
+
+		if (entry->collection != collection)
+			continue;
+		struct fm_index_hit hit = {entry->person, entry->face,
+		        fm_kernels_best()->dot_f32(probe, entry->embedding, twin->dim)};
+		size_t p = 0;
+
+		faces++;
+		while (p < people && hits[p].person_key != entry->person)
+			p++;
+		if (p == people)
+			hits[people++] = hit;
+		else if (hit.cosine > hits[p].cosine ||
+		         (hit.cosine == hits[p].cosine && hit.face_key < hits[p].face_key))
+			hits[p] = hit;
+	}
+	for (size_t i = 1; i < people; i++)
+		for (size_t k = i; k > 0 && better(&hits[k], &hits[k - 1]); k--) {
+			struct fm_index_hit swap = hits[k];
+
+			hits[k] = hits[k - 1];
+			hits[k - 1] = swap;
+		}
+	*ret_size = (struct fm_index_size){people, faces};
+	return people;
+}
+
+static void expect_same(const struct twin *twin, const struct fm_index *index, int64_t collection,
+        const float *probe, size_t limit)
+{
+	static struct fm_index_hit expected[4000], hits[4000];
+	struct fm_index_size expected_size, size;
+	size_t people = twin_search(twin, collection, probe, expected, &expected_size), count;
+
+	ok(fm_index_search(index, collection, probe, limit, hits, &count, &size, &error));
+	cr_assert_eq(size.people, expected_size.people);
+	cr_assert_eq(size.faces, expected_size.faces);
+	cr_assert_eq(count, people < limit ? people : limit);
+	for (size_t i = 0; i < count; i++) {
+		cr_assert_eq(hits[i].person_key, expected[i].person_key, "rank %zu of %zu", i, count);
+		cr_assert_eq(hits[i].face_key, expected[i].face_key, "rank %zu of %zu", i, count);
+		cr_assert_eq(hits[i].cosine, expected[i].cosine, "rank %zu of %zu", i, count);
+	}
+	size = fm_index_size(index, collection);
+	cr_assert_eq(size.people, expected_size.people);
+	cr_assert_eq(size.faces, expected_size.faces);
+}
+
+static void twin_done(struct twin *twin)
+{
+	while (twin->count)
+		twin_drop(twin, twin->count - 1);
+}
+
+/* A person stays in their collection. */
+static int64_t collection_of(int64_t person)
+{
+	return 1 + person % 2;
+}
+
+/*
+ * Galleries that are hard on codes: clusters far tighter than a code's step, exact duplicates under several
+ * people, one person with many faces, and probes that sit in a cluster, are a stored face, or are random.
+ */
+static void run(size_t dim, uint64_t seed, float spread)
+{
+	static struct twin twin;
+	static float centres[4][4096], vector[4096], probe[4096];
+	const size_t limits[] = {1, 2, 3, 10, 100, 3999};
+	struct fm_index *index;
+	uint64_t state = seed;
+
+	memset(&twin, 0, sizeof(twin));
+	twin.dim = dim;
+	ok(fm_index_create(dim, &index, &error));
+	for (size_t i = 0; i < 4; i++)
+		random_unit(centres[i], dim, &state);
+	for (int64_t face = 1; face <= 600; face++) {
+		uint64_t kind = next_random(&state) % 4;
+		/* A quarter of all faces are two people's. Keys fall while faces come, so that ties show. */
+		int64_t person = kind == 3 ? 500 + face % 2 : 400 - (int64_t)(next_random(&state) % 200);
+
+		if (kind == 0)
+			random_unit(vector, dim, &state);
+		else if (kind == 1 && twin.count) /* a duplicate, to the bit */
+			memcpy(vector, twin.entries[next_random(&state) % twin.count].embedding,
+			        dim * sizeof(float));
+		else
+			near_unit(vector, centres[next_random(&state) % 4], dim, spread, &state);
+		twin_add(&twin, index, collection_of(person), person, face, vector);
+	}
+	for (size_t i = 0; i < 40; i++) {
+		if (i % 4 == 0)
+			random_unit(probe, dim, &state);
+		else if (i % 4 == 1)
+			memcpy(probe, twin.entries[next_random(&state) % twin.count].embedding,
+			        dim * sizeof(float));
+		else
+			near_unit(probe, centres[i % 4], dim, spread, &state);
+		for (size_t k = 0; k < sizeof(limits) / sizeof(limits[0]); k++)
+			for (int64_t collection = 1; collection <= 3; collection++)
+				expect_same(&twin, index, collection, probe, limits[k]);
+	}
+	fm_index_free(index);
+	twin_done(&twin);
+}
+
+Test(index, equals_brute_force)
+{
+	const size_t dims[] = {1, 3, 16, 100, 128, 512};
+	const float spreads[] = {0, 1e-7f, 1e-5f, 1e-3f, 0.3f};
+
+	for (size_t d = 0; d < sizeof(dims) / sizeof(dims[0]); d++)
+		for (size_t s = 0; s < sizeof(spreads) / sizeof(spreads[0]); s++)
+			run(dims[d], 17 + d * 10 + s, spreads[s]);
+}
+
+/* Each face has a key of its own, and each person comes back after they were gone. */
+Test(index, follows_every_change)
+{
+	static struct twin twin;
+	struct fm_index *index;
+	float vector[48], centre[48];
+	uint64_t state = 5;
+	int64_t next_face = 1;
+
+	memset(&twin, 0, sizeof(twin));
+	twin.dim = 48;
+	random_unit(centre, 48, &state);
+	ok(fm_index_create(48, &index, &error));
+	for (int step = 0; step < 6000; step++) {
+		bool growing = step / 1000 % 2 == 0;
+		uint64_t action = next_random(&state) % 100;
+		int64_t person = 1 + (int64_t)(next_random(&state) % 60);
+
+		if (action < (growing ? 80 : 30)) {
+			near_unit(vector, centre, 48, 0.1f, &state);
+			twin_add(&twin, index, 1 + person % 3, person, next_face++, vector);
+		} else if (action < 96) {
+			int64_t face = 1 + (int64_t)(next_random(&state) % (uint64_t)next_face);
+
+			fm_index_remove_face(index, face); /* often one that is gone */
+			for (size_t i = 0; i < twin.count; i++)
+				if (twin.entries[i].face == face)
+					twin_drop(&twin, i--);
+		} else if (action < 99) {
+			fm_index_remove_person(index, person);
+			for (size_t i = 0; i < twin.count; i++)
+				if (twin.entries[i].person == person)
+					twin_drop(&twin, i--);
+		} else {
+			int64_t collection = 1 + step % 4; /* the fourth is never there */
+
+			fm_index_remove_collection(index, collection);
+			for (size_t i = 0; i < twin.count; i++)
+				if (twin.entries[i].collection == collection)
+					twin_drop(&twin, i--);
+		}
+		if (step % 20 == 0) {
+			near_unit(vector, centre, 48, 0.1f, &state);
+			for (int64_t collection = 1; collection <= 4; collection++)
+				expect_same(&twin, index, collection, vector, 7);
+		}
+	}
+	while (twin.count) { /* to the last face, and again from nothing */
+		fm_index_remove_face(index, twin.entries[0].face);
+		twin_drop(&twin, 0);
+	}
+	for (int64_t collection = 1; collection <= 3; collection++)
+		expect_same(&twin, index, collection, centre, 7);
+	twin_add(&twin, index, 1, 3, next_face, centre);
+	expect_same(&twin, index, 1, centre, 7);
+	fm_index_free(index);
+	twin_done(&twin);
+}
+
+Test(index, refuses)
+{
+	struct fm_index *index = NULL;
+	struct fm_index_hit hit;
+	struct fm_index_size size;
+	float unit[32], longer[32];
+	uint64_t state = 9;
+	size_t count = 99;
+
+	cr_expect_eq(fm_index_create(0, &index, &error), FM_E_INVALID);
+	cr_expect_eq(fm_index_create(4097, &index, &error), FM_E_INVALID);
+	cr_expect_null(index);
+	ok(fm_index_create(32, &index, &error));
+	random_unit(unit, 32, &state);
+	for (int i = 0; i < 32; i++)
+		longer[i] = unit[i] * 1.01f;
+	ok(fm_index_search(index, 1, unit, 1, &hit, &count, &size, &error));
+	cr_expect_eq(count, 0);
+	cr_expect_eq(size.faces, 0);
+	ok(fm_index_add(index, 1, 10, 100, unit, &error));
+	cr_expect_eq(fm_index_add(index, 1, 11, 100, unit, &error), FM_E_CONFLICT);
+	cr_expect_eq(fm_index_add(index, 2, 10, 101, unit, &error), FM_E_CONFLICT, "one collection a person");
+	cr_expect_eq(fm_index_add(index, 1, 10, 102, longer, &error), FM_E_INVALID);
+	count = 99;
+	cr_expect_eq(fm_index_search(index, 1, longer, 1, &hit, &count, &size, &error), FM_E_INVALID);
+	cr_expect_eq(count, 99);
+	ok(fm_index_search(index, 1, unit, 0, NULL, &count, &size, &error));
+	cr_expect_eq(count, 0);
+	cr_expect_eq(size.people, 1);
+	cr_expect_eq(fm_index_size(index, 2).faces, 0);
+	fm_index_free(index);
+	fm_index_free(NULL);
+}
