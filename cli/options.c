@@ -15,25 +15,6 @@
 #define OPTIONS_MAX 16
 #define HELP_VALUE  OPTIONS_MAX /* getopt's value for --help; the options' own are their indices */
 
-char *fm_printable(char *text)
-{
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < ' ' || *c == 0x7f)
-			*c = '?';
-	return text;
-}
-
-void fm_complain(const char *format, ...)
-{
-	char text[1024];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	fprintf(stderr, "facematchctl: %s\n", fm_printable(text));
-}
-
 static void print_help(const struct fm_command *command, const struct fm_option *options, size_t count)
 {
 	printf("Usage: facematchctl %s [OPTION]…%s%s\n\n%s\n\nOptions:\n", command->name,
