@@ -25,7 +25,6 @@ datadir     = $(PREFIX)/share
 mandir      = $(datadir)/man
 sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 unitdir    ?= $(PREFIX)/lib/systemd/system
-sysusersdir ?= $(PREFIX)/lib/sysusers.d
 modeldir    = $(datadir)/facematchd/models
 
 PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 nettle uuid inih
@@ -264,7 +263,7 @@ MODELS    = fr_detect fr_landmark fr_feature
 .PHONY: install uninstall
 install: all models ## install under PREFIX, below DESTDIR; an existing configuration file is left alone
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir) $(DESTDIR)$(modeldir) $(DESTDIR)$(unitdir) \
-	  $(DESTDIR)$(sysconfdir)/facematchd/models $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8
+	  $(DESTDIR)$(sysconfdir)/facematchd $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8
 	install -m 755 $(B)/facematchd $(DESTDIR)$(sbindir)
 	install -m 755 $(B)/facematchctl $(DESTDIR)$(bindir)
 	install -m 644 $(MODELS:%=build/models/%.onnx) $(DESTDIR)$(modeldir)
