@@ -27,9 +27,17 @@ enum {
 	WARNINGS_MAX = 4096, /* one corrupt block is one warning */
 	MARGIN_PX = 2,       /* chroma upsampling reaches this far beyond a cropped edge */
 	GRAY = 128,
+	M_SOF0 = 0xC0,
+	M_RST7 = 0xD7,
 	M_SOI = 0xD8,
 	M_SOS = 0xDA,
 	M_APP1 = 0xE1,
+};
+
+/* What the file's segments tell without decoding. */
+struct survey {
+	size_t whole_bytes; /* up to a segment that the end of the file cuts */
+	int orientation;
 };
 
 struct reader {
@@ -39,7 +47,7 @@ struct reader {
 	jmp_buf escape;
 
 	const uint8_t *bytes;
-	size_t length;
+	struct survey survey;
 	const struct fm_window *window;
 
 	enum fm_status failure; /* set before the jump */
@@ -164,6 +172,69 @@ static enum fm_status describe(const struct reader *reader, struct fm_error *err
 	return fm_fail(err, reader->failure, "JPEG: %s", message);
 }
 
+static bool is_restart(int marker)
+{
+	return marker >= JPEG_RST0 && marker <= M_RST7;
+}
+
+/* Below 0xC0 nothing is defined: libjpeg skips such a pair within a scan. */
+static bool is_segment(int marker)
+{
+	return marker >= M_SOF0 && marker != 0xFF && marker != M_SOI && !is_restart(marker);
+}
+
+/* Entropy-coded data ends at the first marker that is not a restart; returns `length` when there is none. */
+static size_t skip_scan(const uint8_t *bytes, size_t length, size_t at)
+{
+	while (at + 1 < length) {
+		const uint8_t *found = memchr(bytes + at, 0xFF, length - at - 1);
+		if (!found)
+			break;
+		if (is_segment(found[1]))
+			return (size_t)(found - bytes);
+		at = (size_t)(found - bytes) + 1;
+	}
+	return length;
+}
+
+/*
+ * Walks the segments: finds the EXIF block, which libjpeg would only offer by keeping every segment in
+ * memory, and a last segment that the end of the file cuts, which libjpeg would take for a defect.
+ */
+static struct survey survey_segments(const uint8_t *bytes, size_t length)
+{
+	struct survey survey = {.whole_bytes = length, .orientation = 1};
+	size_t at = 2;
+	bool found_exif = false;
+
+	while (length - at >= 2) {
+		if (bytes[at] != 0xFF || !is_segment(bytes[at + 1])) {
+			at++;
+			continue;
+		}
+		int marker = bytes[at + 1];
+		if (marker == JPEG_EOI)
+			break;
+		size_t room = length - at - 2;
+		size_t segment = room >= 2 ? (size_t)bytes[at + 2] << 8 | bytes[at + 3] : SIZE_MAX;
+		if (segment > room) {
+			survey.whole_bytes = at;
+			break;
+		}
+		if (segment < 2)
+			break;
+		const uint8_t *payload = bytes + at + 4;
+		if (marker == M_APP1 && !found_exif && segment >= 8 && memcmp(payload, "Exif\0", 6) == 0) {
+			survey.orientation = fm_exif_orientation(payload, segment - 2);
+			found_exif = true;
+		}
+		at += 2 + segment;
+		if (marker == M_SOS)
+			at = skip_scan(bytes, length, at);
+	}
+	return survey;
+}
+
 static void step_header(struct reader *reader)
 {
 	struct jpeg_decompress_struct *jpeg = &reader->jpeg;
@@ -171,7 +242,7 @@ static void step_header(struct reader *reader)
 	jpeg_create_decompress(jpeg);
 	jpeg->client_data = reader;
 	jpeg->progress = &reader->progress;
-	jpeg_mem_src(jpeg, reader->bytes, reader->length);
+	jpeg_mem_src(jpeg, reader->bytes, reader->survey.whole_bytes);
 	jpeg_read_header(jpeg, TRUE);
 	if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4) {
 		reader->errors.msg_code = JERR_CONVERSION_NOTIMPL;
@@ -181,7 +252,7 @@ static void step_header(struct reader *reader)
 
 static bool open_reader(const uint8_t *bytes, size_t length, struct reader *reader)
 {
-	*reader = (struct reader){.bytes = bytes, .length = length};
+	*reader = (struct reader){.bytes = bytes, .survey = survey_segments(bytes, length)};
 	reader->jpeg.err = jpeg_std_error(&reader->errors);
 	reader->jpeg.client_data = reader;
 	reader->errors.error_exit = on_error;
@@ -309,32 +380,20 @@ static enum fm_status settle_truncation(struct reader *reader, struct fm_error *
 	return FM_OK;
 }
 
-/* Walks the segments before the first scan, as libjpeg would keep them all in memory. */
-static int find_orientation(const uint8_t *bytes, size_t length)
+/* A progressive file cut between two scans: some coefficient lacks bits. */
+static bool lacks_scans(const struct reader *reader)
 {
-	size_t at = 2;
+	const struct jpeg_decompress_struct *jpeg = &reader->jpeg;
 
-	while (length - at >= 4) {
-		if (bytes[at] != 0xFF || bytes[at + 1] == 0xFF || bytes[at + 1] == 0) {
-			at++;
-			continue;
+	if (!reader->bytes_ended || !jpeg->progressive_mode)
+		return false;
+	for (int c = 0; c < jpeg->num_components; c++) {
+		for (int k = 0; k < DCTSIZE2; k++) {
+			if (jpeg->coef_bits[c][k] != 0)
+				return true;
 		}
-		int marker = bytes[at + 1];
-		if (marker == M_SOS || marker == JPEG_EOI)
-			break;
-		if (marker == 0x01 || (marker >= JPEG_RST0 && marker <= M_SOI)) { /* without length */
-			at += 2;
-			continue;
-		}
-		size_t segment = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
-		if (segment < 2 || segment > length - at - 2)
-			break;
-		const uint8_t *payload = bytes + at + 4;
-		if (marker == M_APP1 && segment >= 8 && memcmp(payload, "Exif\0", 6) == 0)
-			return fm_exif_orientation(payload, segment - 2);
-		at += 2 + segment;
 	}
-	return 1;
+	return false;
 }
 
 static bool jpeg_sniff(const uint8_t *bytes, size_t length)
@@ -352,7 +411,7 @@ static enum fm_status jpeg_header(
 	*ret_stored = (struct fm_stored){
 	        .width_px = (int)reader.jpeg.image_width,
 	        .height_px = (int)reader.jpeg.image_height,
-	        .orientation = find_orientation(bytes, length),
+	        .orientation = reader.survey.orientation,
 	};
 	return FM_OK;
 }
@@ -371,7 +430,8 @@ static enum fm_status jpeg_decode(const uint8_t *bytes, size_t length, const str
 	enum fm_status status = settle_truncation(&reader, err);
 	if (status != FM_OK)
 		return status;
-	*ret_decoded = (struct fm_decoded){reader.image, reader.rect, reader.data_ended};
+	bool truncated = reader.data_ended || reader.survey.whole_bytes < length || lacks_scans(&reader);
+	*ret_decoded = (struct fm_decoded){reader.image, reader.rect, truncated};
 	reader.image = (struct fm_image){0};
 	return FM_OK;
 }

@@ -137,7 +137,7 @@ static struct span area_span(double start, double length, int limit)
 	struct span span = {.first = (int)low, .end = (int)ceil(high)};
 
 	if (!(high > low))
-		return (struct span){ .outside = WEIGHT_ONE };
+		return (struct span){.outside = WEIGHT_ONE};
 	uint32_t inside = (uint32_t)((high - low) / length * WEIGHT_ONE + 0.5);
 	span.outside = WEIGHT_ONE - inside;
 	if (span.end - span.first < 2) {
