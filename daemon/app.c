@@ -1,0 +1,199 @@
+#include "daemon/app.h"
+
+#include "daemon/log.h"
+#include "daemon/selftest.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/cpu/cpu.h"
+#include "lib/face/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+
+#include "lib/base/banned.h"
+
+static size_t cpus_allowed(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (size_t)CPU_COUNT(&set);
+}
+
+enum fm_status fm_app_create(const struct fm_config *config, struct fm_app **ret_app, struct fm_error *err)
+{
+	struct fm_app *app = fm_calloc(1, sizeof(*app));
+
+	if (!app)
+		return fm_fail(err, FM_E_NOMEM, "no memory to start");
+	app->config = config;
+	app->lock_fd = -1;
+	pthread_mutex_init(&app->change, NULL);
+	*ret_app = app;
+	return FM_OK;
+}
+
+void fm_app_stop(struct fm_app *app)
+{
+	if (app->pool)
+		fm_pool_stop(app->pool);
+}
+
+void fm_app_free(struct fm_app *app)
+{
+	if (!app)
+		return;
+	fm_pool_free(app->pool);
+	for (size_t i = 0; app->pipelines && i < app->worker_count; i++)
+		fm_pipeline_free(app->pipelines[i]);
+	free(app->pipelines);
+	fm_index_free(app->index);
+	fm_gallery_close(app->gallery);
+	fm_models_free(app->models);
+	if (app->lock_fd >= 0)
+		close(app->lock_fd);
+	pthread_mutex_destroy(&app->change);
+	free(app);
+}
+
+const char *fm_app_model(const struct fm_app *app)
+{
+	return app->models->embedding->fingerprint;
+}
+
+static enum fm_status load_models(struct fm_app *app, struct fm_error *err)
+{
+	const struct fm_config *config = app->config;
+	struct fm_models_options options = {
+	        .detection = config->detection,
+	        .landmarks = config->landmarks,
+	        .embedding = config->embedding,
+	};
+	fm_autofree char *models_dir = NULL;
+	fm_autofree char *manifests_dir = NULL;
+	enum fm_status status = fm_models_find(
+	        config->models_dir[0] ? config->models_dir : NULL, &models_dir, &manifests_dir, err);
+
+	if (!status)
+		status = fm_precision_parse(config->precision, &options.precision, err);
+	if (status)
+		return status;
+	options.models_dir = models_dir;
+	options.manifests_dir = config->manifests_dir[0] ? config->manifests_dir : manifests_dir;
+	return fm_models_load(&options, &app->models, err);
+}
+
+static enum fm_status create_pipelines(struct fm_app *app, struct fm_error *err)
+{
+	const struct fm_config *config = app->config;
+	const struct fm_pipeline_options options = {
+	        .limits = {.pixels_max = (uint64_t)config->pixels_max,
+	                .side_max_px = (int)config->side_max_px},
+	        .min_face_px = (int)config->min_face_px,
+	        .faces_max = (size_t)config->faces_max,
+	        .min_sharpness = (float)config->min_sharpness,
+	        .min_brightness = (float)config->min_brightness,
+	        .max_brightness = (float)config->max_brightness,
+	        .max_yaw_deg = (float)config->max_yaw_deg,
+	        .max_roll_deg = (float)config->max_roll_deg,
+	        .min_score = (float)config->min_score,
+	        .min_enroll_px = (int)config->min_enroll_px,
+	};
+	enum fm_status status = FM_OK;
+
+	app->worker_count = config->workers ? (size_t)config->workers : cpus_allowed();
+	app->pipelines = fm_calloc(app->worker_count, sizeof(app->pipelines[0]));
+	if (!app->pipelines)
+		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
+	for (size_t i = 0; !status && i < app->worker_count; i++)
+		status = fm_pipeline_create(app->models, &options, &app->pipelines[i], err);
+	return status;
+}
+
+/* Two daemons on one gallery would each miss what the other changes: their indexes are in memory. */
+static enum fm_status lock_gallery(struct fm_app *app, const char *gallery_path, struct fm_error *err)
+{
+	fm_autofree char *path = NULL;
+
+	if (asprintf(&path, "%s.lock", gallery_path) < 0) {
+		path = NULL;
+		return fm_fail(err, FM_E_NOMEM, "no memory to start");
+	}
+	app->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (app->lock_fd < 0)
+		return fm_fail_errno(err, errno, "cannot open %s", path);
+	if (flock(app->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return fm_fail(err, FM_E_BUSY, "another facematchd serves %s", gallery_path);
+		return fm_fail_errno(err, errno, "cannot lock %s", path);
+	}
+	return FM_OK;
+}
+
+static enum fm_status add_to_index(void *context, int64_t collection_key, int64_t person_key,
+        int64_t face_key, const float *embedding, size_t dim, struct fm_error *err)
+{
+	struct fm_app *app = context;
+
+	if (dim != app->models->embedding->dim)
+		return fm_fail(err, FM_E_CORRUPT, "face %" PRId64 " has %zu dimensions, its model has %zu",
+		        face_key, dim, app->models->embedding->dim);
+	return fm_index_add(app->index, collection_key, person_key, face_key, embedding, err);
+}
+
+static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
+{
+	fm_autofree char *path = NULL;
+	int64_t foreign = 0;
+	enum fm_status status = fm_config_gallery_path(app->config, &path, err);
+
+	if (!status)
+		status = lock_gallery(app, path, err);
+	if (!status)
+		status = fm_gallery_open(path, &app->gallery, err);
+	if (!status)
+		status = fm_index_create(app->models->embedding->dim, &app->index, err);
+	if (!status)
+		status = fm_gallery_embedding_each(app->gallery, fm_app_model(app), add_to_index, app, err);
+	if (!status)
+		status = fm_gallery_foreign_faces(app->gallery, fm_app_model(app), &foreign, err);
+	if (status)
+		return fm_fail_prefix(err, status, "gallery");
+	if (foreign) {
+		char count[24];
+		snprintf(count, sizeof(count), "%" PRId64, foreign);
+		fm_log(FM_LOG_WARNING, "faces enrolled under other models are not searched", "faces", count,
+		        "model", fm_app_model(app), NULL);
+	}
+	return FM_OK;
+}
+
+enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_error *err)
+{
+	enum fm_status status = load_models(app, err);
+
+	if (!status)
+		status = create_pipelines(app, err);
+	if (!status)
+		status = load_gallery(app, err);
+	if (!status)
+		status = fm_selftest_run(app->models, app->pipelines[0], err);
+	if (!status) {
+		const struct fm_pool_options options = {
+		        .workers = app->worker_count,
+		        .queue_length = (size_t)app->config->queue_length,
+		        .resources = (void *const *)app->pipelines,
+		        .work = work,
+		};
+		status = fm_pool_create(&options, &app->pool, err);
+	}
+	if (!status)
+		atomic_store(&app->ready, true);
+	return status;
+}

@@ -1,0 +1,50 @@
+/*
+ * All that a handler may touch: configuration, models, gallery, index, and who is ready.
+ *
+ * fm_app_create() is quick, so that the port answers "starting" meanwhile; fm_app_load() reads models and
+ * gallery, runs a self-test, starts the workers and makes the daemon ready. After it everything but the
+ * gallery and the index is immutable. Changes of people and faces go through people.h, which keeps the
+ * gallery and the index in step. Threads: safe after load.
+ */
+#ifndef FM_DAEMON_APP_H
+#define FM_DAEMON_APP_H
+
+#include "daemon/config.h"
+#include "daemon/pool.h"
+#include "lib/face/pipeline.h"
+#include "lib/gallery/gallery.h"
+#include "lib/search/index.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct fm_app {
+	const struct fm_config *config;
+	struct fm_models *models;
+	struct fm_gallery *gallery;
+	struct fm_index *index;
+	/* Held over a change of the gallery and the same change of the index. */
+	pthread_mutex_t change;
+	struct fm_pool *pool;
+	size_t worker_count;
+	struct fm_pipeline **pipelines; /* [worker_count] */
+	int lock_fd;                    /* keeps a second daemon off the gallery */
+	atomic_bool ready;
+};
+
+enum fm_status fm_app_create(const struct fm_config *config, struct fm_app **ret_app, struct fm_error *err);
+
+/* `work` is what a worker does with a job; its resource is a struct fm_pipeline. */
+enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_error *err);
+
+/* Finishes queued and running work; what is submitted later is refused. Does nothing before a load. */
+void fm_app_stop(struct fm_app *app);
+
+/* Nobody may submit any more. */
+void fm_app_free(struct fm_app *app);
+
+/* Under which embeddings are stored and compared: "name@fingerprint". */
+const char *fm_app_model(const struct fm_app *app);
+
+#endif

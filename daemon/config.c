@@ -1,0 +1,303 @@
+#include "daemon/config.h"
+
+#include "daemon/listen.h"
+#include "daemon/log.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/file.h"
+#include "lib/base/size.h"
+#include "lib/nn/net.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+#define FILE_MAX_BYTES    (256 * 1024)
+#define TEXT_MAX          4096
+#define STATE_DIRECTORY   "/var/lib/facematchd"
+#define GALLERY_FILE_NAME "gallery.db"
+
+#define TEXT(section, key, member, text, shortest)                                                           \
+	{                                                                                                    \
+		section, key, FM_SETTING_TEXT, offsetof(struct fm_config, member), text, shortest, TEXT_MAX  \
+	}
+#define INTEGER(section, key, member, text, low, high)                                                       \
+	{                                                                                                    \
+		section, key, FM_SETTING_INTEGER, offsetof(struct fm_config, member), text, low, high        \
+	}
+#define REAL(section, key, member, text, low, high)                                                          \
+	{                                                                                                    \
+		section, key, FM_SETTING_REAL, offsetof(struct fm_config, member), text, low, high           \
+	}
+
+/* clang-format off */
+const struct fm_setting fm_settings[] = {
+	TEXT   ("server",  "listen",             listen,             "127.0.0.1:8660", 1),
+	INTEGER("server",  "io_threads",         io_threads,         "2",         1, 64),
+	INTEGER("server",  "connections_max",    connections_max,    "256",       1, 65536),
+	INTEGER("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
+	INTEGER("server",  "request_timeout_s",  request_timeout_s,  "60",        1, 3600),
+	INTEGER("server",  "shutdown_timeout_s", shutdown_timeout_s, "30",        1, 3600),
+	INTEGER("limits",  "body_max_bytes",     body_max_bytes,     "20971520",  1024, 1 << 30),
+	INTEGER("limits",  "bodies_max_bytes",   bodies_max_bytes,   "268435456", 1024, 1LL << 40),
+	INTEGER("limits",  "pixels_max",         pixels_max,         "50000000",  4096, 1 << 30),
+	INTEGER("limits",  "side_max_px",        side_max_px,        "16384",     64, 65500),
+	INTEGER("workers", "count",              workers,            "0",         0, 1024),
+	INTEGER("workers", "queue_length",       queue_length,       "64",        1, 65536),
+	TEXT   ("models",  "dir",                models_dir,         "",          0),
+	TEXT   ("models",  "manifests",          manifests_dir,      "",          0),
+	TEXT   ("models",  "detection",          detection,          "fr_detect", 1),
+	TEXT   ("models",  "landmarks",          landmarks,          "fr_landmark", 1),
+	TEXT   ("models",  "embedding",          embedding,          "fr_feature", 1),
+	TEXT   ("models",  "precision",          precision,          "int8",      1),
+	TEXT   ("gallery", "path",               gallery,            "",          0),
+	INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
+	INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
+	INTEGER("enroll",  "min_face_px",        min_enroll_px,      "60",        20, 4096),
+	REAL   ("enroll",  "min_score",          min_score,          "0.8",       0, 1),
+	REAL   ("enroll",  "min_sharpness",      min_sharpness,      "0.1",       0, 1),
+	REAL   ("enroll",  "min_brightness",     min_brightness,     "0.15",      0, 1),
+	REAL   ("enroll",  "max_brightness",     max_brightness,     "0.9",       0, 1),
+	REAL   ("enroll",  "max_yaw_deg",        max_yaw_deg,        "45",        0, 180),
+	REAL   ("enroll",  "max_roll_deg",       max_roll_deg,       "45",        0, 180),
+	REAL   ("match",   "false_match_rate",   false_match_rate,   "1e-4",      1e-12, 0.5),
+	REAL   ("match",   "false_positive_identification_rate",
+	        false_positive_identification_rate,                  "1e-2",      1e-9, 0.5),
+	TEXT   ("log",     "level",              log_level,          "info",      1),
+};
+/* clang-format on */
+const size_t fm_setting_count = FM_ARRAY_SIZE(fm_settings);
+
+static void *member_of(struct fm_config *config, const struct fm_setting *setting)
+{
+	return (char *)config + setting->offset;
+}
+
+static enum fm_status out_of_range(const struct fm_setting *setting, const char *value, struct fm_error *err)
+{
+	return fm_fail(err, FM_E_INVALID, "[%s] %s = %s is not a number from %.10g to %.10g",
+	        setting->section, setting->key, value, setting->minimum, setting->maximum);
+}
+
+static enum fm_status assign(
+        struct fm_config *config, const struct fm_setting *setting, const char *value, struct fm_error *err)
+{
+	char *end;
+
+	errno = 0;
+	switch (setting->type) {
+	case FM_SETTING_TEXT: {
+		size_t length = strlen(value);
+		if ((double)length < setting->minimum || (double)length > setting->maximum)
+			return fm_fail(err, FM_E_INVALID, "[%s] %s must have %.0f to %.0f characters",
+			        setting->section, setting->key, setting->minimum, setting->maximum);
+		char *copy = strdup(value);
+		if (!copy)
+			return fm_fail(err, FM_E_NOMEM, "no memory for the configuration");
+		char **member = member_of(config, setting);
+		free(*member);
+		*member = copy;
+		return FM_OK;
+	}
+	case FM_SETTING_INTEGER: {
+		long long number = strtoll(value, &end, 10);
+		if (errno || end == value || *end || (double)number < setting->minimum ||
+		        (double)number > setting->maximum)
+			return out_of_range(setting, value, err);
+		*(int64_t *)member_of(config, setting) = number;
+		return FM_OK;
+	}
+	case FM_SETTING_REAL: {
+		double number = strtod(value, &end);
+		if (errno || end == value || *end || !isfinite(number) || number < setting->minimum ||
+		        number > setting->maximum)
+			return out_of_range(setting, value, err);
+		*(double *)member_of(config, setting) = number;
+		return FM_OK;
+	}
+	}
+	return fm_fail(err, FM_E_INTERNAL, "[%s] %s has no type", setting->section, setting->key);
+}
+
+static const struct fm_setting *find_setting(const char *section, const char *key)
+{
+	for (size_t i = 0; i < fm_setting_count; i++) {
+		if (strcmp(fm_settings[i].section, section) == 0 && strcmp(fm_settings[i].key, key) == 0)
+			return &fm_settings[i];
+	}
+	return NULL;
+}
+
+enum fm_status fm_config_init(struct fm_config *config, struct fm_error *err)
+{
+	*config = (struct fm_config){0};
+	for (size_t i = 0; i < fm_setting_count; i++) {
+		enum fm_status status = assign(config, &fm_settings[i], fm_settings[i].default_text, err);
+		if (status)
+			return status;
+	}
+	return FM_OK;
+}
+
+void fm_config_done(struct fm_config *config)
+{
+	for (size_t i = 0; i < fm_setting_count; i++) {
+		if (fm_settings[i].type == FM_SETTING_TEXT) {
+			char **member = member_of(config, &fm_settings[i]);
+			free(*member);
+			*member = NULL;
+		}
+	}
+}
+
+enum fm_status fm_config_set(struct fm_config *config, const char *section, const char *key,
+        const char *value, struct fm_error *err)
+{
+	const struct fm_setting *setting = find_setting(section, key);
+
+	if (!setting)
+		return fm_fail(err, FM_E_NOT_FOUND, "unknown setting [%s] %s", section, key);
+	return assign(config, setting, value, err);
+}
+
+/* inih tells the handler no line numbers: the reader counts them. */
+struct reading {
+	struct fm_config *config;
+	const char *rest; /* unread text */
+	const char *origin;
+	int line;
+	int set_at[FM_ARRAY_SIZE(fm_settings)]; /* line that set it, or 0 */
+	enum fm_status status;
+	struct fm_error error;
+};
+
+static void fail_at_line(struct reading *reading, const char *what)
+{
+	if (!reading->status)
+		reading->status = fm_fail(
+		        &reading->error, FM_E_INVALID, "%s:%d: %s", reading->origin, reading->line, what);
+}
+
+/* fgets() over the text. A line that does not fit would be read as two: it is an error. */
+static char *read_line(char *line, int size, void *stream)
+{
+	struct reading *reading = stream;
+	const char *newline = strchr(reading->rest, '\n');
+	size_t length = newline ? (size_t)(newline - reading->rest) + 1 : strlen(reading->rest);
+
+	if (!length || reading->status)
+		return NULL;
+	reading->line++;
+	if (length >= (size_t)size) {
+		fail_at_line(reading, "the line is too long");
+		return NULL;
+	}
+	memcpy(line, reading->rest, length);
+	line[length] = '\0';
+	reading->rest += length;
+	return line;
+}
+
+static int take_setting(void *user, const char *section, const char *key, const char *value)
+{
+	struct reading *reading = user;
+	const struct fm_setting *setting = find_setting(section, key);
+	struct fm_error why;
+	char text[FM_ERROR_MESSAGE_MAX];
+
+	if (reading->status)
+		return 0;
+	if (!setting) {
+		snprintf(text, sizeof(text), "unknown setting [%s] %s", section, key);
+		fail_at_line(reading, text);
+		return 0;
+	}
+	int *set_at = &reading->set_at[setting - fm_settings];
+	if (*set_at) {
+		snprintf(text, sizeof(text), "[%s] %s is set on line %d already", section, key, *set_at);
+		fail_at_line(reading, text);
+		return 0;
+	}
+	*set_at = reading->line;
+	if (assign(reading->config, setting, value, &why)) {
+		fail_at_line(reading, why.message);
+		return 0;
+	}
+	return 1;
+}
+
+enum fm_status fm_config_read_text(
+        struct fm_config *config, const char *text, const char *origin, struct fm_error *err)
+{
+	struct reading reading = {.config = config, .rest = text, .origin = origin};
+	int line = ini_parse_stream(read_line, &reading, take_setting, &reading);
+
+	if (!reading.status && line > 0)
+		reading.status = fm_fail(&reading.error, FM_E_INVALID,
+		        "%s:%d: neither [section] nor key = value", origin, line);
+	if (!reading.status && line < 0)
+		reading.status = fm_fail(&reading.error, FM_E_NOMEM, "no memory to read %s", origin);
+	if (reading.status && err)
+		*err = reading.error;
+	return reading.status;
+}
+
+enum fm_status fm_config_read_file(struct fm_config *config, const char *path, struct fm_error *err)
+{
+	fm_autofree char *text = NULL;
+	size_t length;
+	enum fm_status status = fm_file_read(path, FILE_MAX_BYTES, &text, &length, err);
+
+	if (status)
+		return status;
+	if (strlen(text) != length)
+		return fm_fail(err, FM_E_INVALID, "%s holds a NUL character", path);
+	return fm_config_read_text(config, text, path, err);
+}
+
+enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *err)
+{
+	struct fm_listen_address address;
+	enum fm_log_level level;
+	enum fm_precision precision;
+	enum fm_status status = fm_listen_parse(config->listen, &address, err);
+
+	if (!status)
+		status = fm_listen_check(&address, err);
+	if (!status)
+		status = fm_log_level_parse(config->log_level, &level, err);
+	if (!status)
+		status = fm_precision_parse(config->precision, &precision, err);
+	if (!status && config->bodies_max_bytes < config->body_max_bytes)
+		status = fm_fail(err, FM_E_INVALID,
+		        "[limits] bodies_max_bytes must be at least [limits] body_max_bytes");
+	if (!status && config->min_brightness >= config->max_brightness)
+		status = fm_fail(err, FM_E_INVALID,
+		        "[enroll] min_brightness must be less than [enroll] max_brightness");
+	return status;
+}
+
+enum fm_status fm_config_gallery_path(const struct fm_config *config, char **ret_path, struct fm_error *err)
+{
+	const char *state = getenv("STATE_DIRECTORY"); /* systemd.exec(5): a list with colons */
+	char *path;
+
+	if (config->gallery[0]) {
+		path = strdup(config->gallery);
+	} else {
+		if (!state || !state[0])
+			state = STATE_DIRECTORY;
+		int length = (int)strcspn(state, ":");
+		if (asprintf(&path, "%.*s/%s", length, state, GALLERY_FILE_NAME) < 0)
+			path = NULL;
+	}
+	if (!path)
+		return fm_fail(err, FM_E_NOMEM, "no memory for the gallery's path");
+	*ret_path = path;
+	return FM_OK;
+}

@@ -1,0 +1,74 @@
+/*
+ * Settings: one table row each (config.c), read from an INI file, overridden by the command line.
+ * Unknown sections and keys, keys set twice, and values out of range are errors that name file and line.
+ * Threads: a configuration is not changed after start.
+ */
+#ifndef FM_DAEMON_CONFIG_H
+#define FM_DAEMON_CONFIG_H
+
+#include "lib/base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FM_CONFIG_DEFAULT_FILE FM_SYSCONFDIR "/facematchd.conf"
+
+struct fm_config {
+	/* [server] */
+	char *listen; /* ADDRESS:PORT */
+	int64_t io_threads, connections_max, idle_timeout_s, request_timeout_s, shutdown_timeout_s;
+	/* [limits] */
+	int64_t body_max_bytes, bodies_max_bytes, pixels_max, side_max_px;
+	/* [workers] */
+	int64_t workers; /* 0: one for each CPU */
+	int64_t queue_length;
+	/* [models] */
+	char *models_dir, *manifests_dir; /* "": looked up, lib/face/paths.h */
+	char *detection, *landmarks, *embedding, *precision;
+	/* [gallery] */
+	char *gallery; /* "": $STATE_DIRECTORY/gallery.db, else /var/lib/facematchd/gallery.db */
+	/* [detect] */
+	int64_t min_face_px, faces_max;
+	/* [enroll] */
+	int64_t min_enroll_px;
+	double min_score, min_sharpness, min_brightness, max_brightness, max_yaw_deg, max_roll_deg;
+	/* [match] */
+	double false_match_rate, false_positive_identification_rate;
+	/* [log] */
+	char *log_level;
+};
+
+enum fm_setting_type { FM_SETTING_TEXT, FM_SETTING_INTEGER, FM_SETTING_REAL };
+
+/* One setting. `minimum` and `maximum` bound numbers; a text's length lies between them. */
+struct fm_setting {
+	const char *section, *key;
+	enum fm_setting_type type;
+	size_t offset; /* in struct fm_config */
+	const char *default_text;
+	double minimum, maximum;
+};
+extern const struct fm_setting fm_settings[];
+extern const size_t fm_setting_count;
+
+/* All defaults. Call fm_config_done() whatever came back. */
+enum fm_status fm_config_init(struct fm_config *config, struct fm_error *err);
+void fm_config_done(struct fm_config *config);
+
+/* Reads a file over what is set. The configuration is unspecified after a failure. */
+enum fm_status fm_config_read_file(struct fm_config *config, const char *path, struct fm_error *err);
+/* The same from text; `origin` stands for the file in messages. */
+enum fm_status fm_config_read_text(
+        struct fm_config *config, const char *text, const char *origin, struct fm_error *err);
+
+/* Sets one value, as the command line does. FM_E_NOT_FOUND: no such setting; FM_E_INVALID: bad value. */
+enum fm_status fm_config_set(struct fm_config *config, const char *section, const char *key,
+        const char *value, struct fm_error *err);
+
+/* What no row can say alone: rules between settings, and texts that name something. */
+enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *err);
+
+/* The gallery's file, defaults resolved; the caller frees it. */
+enum fm_status fm_config_gallery_path(const struct fm_config *config, char **ret_path, struct fm_error *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* POST /v1/identify: who is in this photo? Every face against the collection. */
+#include "daemon/handlers/common.h"
+#include "daemon/handlers/handlers.h"
+#include "daemon/handlers/shape.h"
+#include "lib/base/cleanup.h"
+#include "lib/face/calibrate.h"
+
+#include "lib/base/banned.h"
+
+#define LIMIT_MAX     100
+#define LIMIT_DEFAULT 5
+
+struct search {
+	struct fm_exchange *exchange;
+	int64_t collection_key;
+	size_t limit;
+	double min_similarity;
+	struct fm_index_size size; /* of what was searched last */
+};
+
+/* NULL without an error where person or face went away after the search. */
+static enum fm_status shape_candidate(const struct search *search, const struct fm_index_hit *hit,
+        json_t **ret_candidate, struct fm_error *err)
+{
+	const struct fm_app *app = search->exchange->app;
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
+	enum fm_status status = fm_gallery_person_get_by_key(app->gallery, hit->person_key, &person, err);
+
+	*ret_candidate = NULL;
+	if (!status)
+		status = fm_gallery_face_get_by_key(app->gallery, hit->face_key, &face, err);
+	if (status == FM_E_NOT_FOUND)
+		return FM_OK;
+	if (status)
+		return status;
+	*ret_candidate =
+	        json_pack("{s:o, s:o, s:o, s:s}", "person", fm_shape_person_brief(&person), "similarity",
+	                fm_shape_number(fm_calibrate_similarity(app->models->embedding, hit->cosine), 6),
+	                "cosine", fm_shape_number(hit->cosine, 6), "face_id", face.id);
+	return *ret_candidate ? FM_OK : fm_fail(err, FM_E_NOMEM, "no memory for the reply");
+}
+
+/* Adds decision, person, candidates and threshold to the face's object. */
+static enum fm_status identify_face(
+        struct search *search, const struct fm_face *face, json_t *object, struct fm_error *err)
+{
+	struct fm_index_hit hits[LIMIT_MAX];
+	size_t count = 0;
+	enum fm_status status = fm_common_search(search->exchange, search->collection_key, face->embedding,
+	        search->limit, hits, &count, &search->size, err);
+
+	if (status)
+		return status;
+	struct fm_threshold threshold =
+	        fm_match_identification(search->exchange->app, search->size.people, search->min_similarity);
+	json_t *candidates = json_array();
+	json_t *person = NULL; /* borrowed from the best candidate */
+	for (size_t i = 0; !status && i < count; i++) {
+		json_t *candidate;
+		status = shape_candidate(search, &hits[i], &candidate, err);
+		if (status || !candidate)
+			continue;
+		if (!json_array_size(candidates) && hits[i].cosine >= threshold.cosine)
+			person = json_object_get(candidate, "person");
+		json_array_append_new(candidates, candidate);
+	}
+	json_object_set_new(object, "decision", json_string(person ? "match" : "unknown"));
+	json_object_set(object, "person", person ? person : json_null());
+	json_object_set_new(object, "candidates", candidates);
+	json_object_set_new(object, "threshold", fm_shape_threshold(&threshold));
+	return status;
+}
+
+enum fm_problem fm_handle_identify(struct fm_exchange *exchange, struct fm_error *err)
+{
+	const struct fm_embed_request embed = {.which = FM_EMBED_ALL};
+	struct search search = {.exchange = exchange};
+	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
+	fm_cleanup(fm_faces_done) struct fm_faces faces = {0};
+	long limit;
+	enum fm_problem problem = fm_problem_of(
+	        fm_request_integer(exchange->request, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &limit, err));
+
+	if (!problem)
+		problem = fm_common_min_similarity(exchange, &search.min_similarity, err);
+	if (!problem)
+		problem = fm_common_collection(exchange, &collection, err);
+	if (!problem)
+		problem = fm_common_photo(exchange, "image", &embed, &faces, NULL, err);
+	if (problem)
+		return problem;
+
+	search.limit = (size_t)limit;
+	search.collection_key = collection.key;
+	search.size = fm_index_size(exchange->app->index, collection.key);
+	json_t *array = fm_shape_faces(&faces);
+	enum fm_status status = FM_OK;
+	for (size_t i = 0; array && !status && i < faces.count; i++)
+		status = identify_face(&search, &faces.faces[i], json_array_get(array, i), err);
+	if (status) {
+		json_decref(array);
+		return fm_problem_of(status);
+	}
+	return fm_common_reply(exchange, 200,
+	        json_pack("{s:o, s:o, s:{s:I, s:I}}", "image", fm_shape_image(&faces), "faces", array,
+	                "gallery", "people", (json_int_t)search.size.people, "faces",
+	                (json_int_t)search.size.faces),
+	        err);
+}

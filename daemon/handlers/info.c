@@ -1,0 +1,35 @@
+/* GET /v1/info */
+#include "daemon/handlers/common.h"
+#include "daemon/handlers/handlers.h"
+#include "daemon/handlers/shape.h"
+#include "lib/cpu/cpu.h"
+
+#include "lib/base/banned.h"
+
+static json_t *shape_model(const struct fm_model *model)
+{
+	return json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "name", model->name, "fingerprint",
+	        model->fingerprint, "precision", fm_precision_name(fm_net_precision(model->net)), "license",
+	        model->license, "source", model->source);
+}
+
+enum fm_problem fm_handle_info(struct fm_exchange *exchange, struct fm_error *err)
+{
+	const struct fm_app *app = exchange->app;
+	const struct fm_models *models = app->models;
+	struct fm_threshold verification = fm_match_verification(app, -1);
+
+	json_t *body = json_pack(
+	        "{s:s, s:s, s:s, s:I, s:{s:o, s:o, s:o}, s:I, s:{s:f, s:f, s:o}, s:{s:I, s:I, s:I}}",
+	        "version", FM_VERSION, "isa", fm_isa_name(fm_isa_best()), "quantization",
+	        fm_precision_name(fm_net_precision(models->embedding->net)), "workers",
+	        (json_int_t)app->worker_count, "models", "detection", shape_model(models->detection),
+	        "landmarks", shape_model(models->landmarks), "embedding", shape_model(models->embedding),
+	        "embedding_dim", (json_int_t)models->embedding->dim, "thresholds", "false_match_rate",
+	        app->config->false_match_rate, "false_positive_identification_rate",
+	        app->config->false_positive_identification_rate, "verification",
+	        fm_shape_threshold(&verification), "limits", "body_max_bytes",
+	        (json_int_t)app->config->body_max_bytes, "pixels_max", (json_int_t)app->config->pixels_max,
+	        "min_face_px", (json_int_t)app->config->min_face_px);
+	return fm_common_reply(exchange, 200, body, err);
+}
