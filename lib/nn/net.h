@@ -26,8 +26,13 @@ enum fm_precision { FM_FLOAT32 = 0, FM_INT8 = 1 };
 const char *fm_precision_name(enum fm_precision precision); /* "float32", "int8" */
 enum fm_status fm_precision_parse(const char *name, enum fm_precision *ret_precision, struct fm_error *err);
 
+/* Zero is the default everywhere. */
 struct fm_net_options {
 	enum fm_precision precision;
+	bool isa_set;    /* use `isa` and not the best there is; FM_E_UNSUPPORTED where it does not run */
+	enum fm_isa isa; /* results do not depend on it, only speed does */
+	bool no_fusion;  /* run node by node: to find a defect, to test fusion */
+	size_t memory_max_bytes; /* of the file unpacked, the network and a session, each; 0: 2 GiB */
 };
 
 /* An input or output as the ONNX file declares it: name, dims outermost first (images are N, C, H, W). */

@@ -1,0 +1,22 @@
+/* Conv's attributes, read and checked. Pairs are height, width. */
+#ifndef FM_NN_CONV_SHAPE_H
+#define FM_NN_CONV_SHAPE_H
+
+#include "lib/nn/op.h"
+
+/* Of kernels, strides, dilations and pads: far beyond any network, small enough that no product overflows. */
+#define FM_CONV_EXTENT_MAX 65535
+
+struct fm_conv_shape {
+	size_t in_h, in_w, in_channels;
+	size_t out_h, out_w, out_channels;
+	size_t groups;
+	size_t kernel[2], stride[2], dilation[2];
+	size_t pad[2]; /* top, left; the output's size accounts for bottom and right */
+};
+
+/* Reads a Conv node whose inputs have shapes. auto_pad is resolved. */
+enum fm_status fm_conv_shape_read(const struct fm_graph *graph, const struct fm_node *node,
+        struct fm_conv_shape *ret_shape, struct fm_error *err);
+
+#endif

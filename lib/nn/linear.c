@@ -1,0 +1,175 @@
+#include "lib/nn/linear.h"
+
+#include "lib/base/size.h"
+#include "lib/nn/quantize.h"
+
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+/* Codes of one chunk: half of a 32 KiB first cache. Rows in multiples of every kernel's tile height. */
+#define CHUNK_BYTES     16384
+#define CHUNK_ROWS_STEP 24
+#define CHUNK_ROWS_MAX  192
+
+static size_t round64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static enum fm_status prepare_int8(const struct fm_build *build, const struct fm_node *node,
+        const float *weights, struct fm_linear *linear, size_t *ret_bytes, struct fm_error *err)
+{
+	const struct fm_gemm_u8s8 *gemm = &build->kernels->gemm_u8s8;
+	const size_t n = linear->n, k = linear->k;
+	int8_t *codes = fm_arena_alloc(build->graph->arena, n, k);
+	float *scale = fm_arena_alloc(build->arena, n, sizeof(*scale));
+	void *packed = fm_arena_alloc(build->arena, round64(gemm->packed_bytes(n, k)) + 64, 1);
+
+	if (!codes || !scale || !packed)
+		return fm_node_nomem(node, err);
+	/* Small allocations are only 16-byte aligned. */
+	packed = (char *)packed + (-(uintptr_t)packed & 63);
+	fm_weights_quantize(codes, scale, weights, n, k);
+	gemm->pack(packed, codes, n, k);
+	linear->packed = packed;
+	linear->w_scale = scale;
+	linear->k_padded = (k + gemm->k_multiple - 1) / gemm->k_multiple * gemm->k_multiple;
+	size_t rows = CHUNK_BYTES / linear->k_padded / CHUNK_ROWS_STEP * CHUNK_ROWS_STEP;
+	linear->chunk_rows = rows < CHUNK_ROWS_STEP  ? CHUNK_ROWS_STEP
+	                     : rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX
+	                                             : rows;
+	*ret_bytes = gemm->packed_bytes(n, k) + n * sizeof(*scale);
+	return FM_OK;
+}
+
+static enum fm_status prepare_f32(const struct fm_build *build, const struct fm_node *node,
+        const float *weights, struct fm_linear *linear, size_t *ret_bytes, struct fm_error *err)
+{
+	const struct fm_gemm_f32 *gemm = &build->kernels->gemm_f32;
+	void *packed =
+	        fm_arena_alloc(build->arena, round64(gemm->packed_bytes(linear->n, linear->k)) + 64, 1);
+
+	if (!packed)
+		return fm_node_nomem(node, err);
+	packed = (char *)packed + (-(uintptr_t)packed & 63);
+	gemm->pack(packed, weights, linear->n, linear->k);
+	linear->packed = packed;
+	linear->chunk_rows = CHUNK_ROWS_STEP;
+	*ret_bytes = gemm->packed_bytes(linear->n, linear->k);
+	return FM_OK;
+}
+
+enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_node *node,
+        struct fm_step *step, float *weights, size_t n, size_t k, struct fm_linear *ret_linear,
+        struct fm_error *err)
+{
+	struct fm_linear linear = {.n = n, .k = k, .precision = build->precision};
+	size_t bytes = 0;
+
+	/* Beyond this the s32 sum could overflow. */
+	if (k > FM_GEMM_K_MAX)
+		linear.precision = FM_FLOAT32;
+	if (!fm_weights_clean(weights, n * k))
+		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "a weight is infinite or not a number");
+	enum fm_status status = linear.precision == FM_INT8
+	                                ? prepare_int8(build, node, weights, &linear, &bytes, err)
+	                                : prepare_f32(build, node, weights, &linear, &bytes, err);
+	if (status)
+		return status;
+	step->info.precision = linear.precision;
+	step->info.weight_bytes += bytes;
+	step->info.weight_bytes_float32 += n * k * sizeof(float);
+	*ret_linear = linear;
+	return FM_OK;
+}
+
+size_t fm_linear_scratch_bytes(const struct fm_linear *linear)
+{
+	if (linear->precision == FM_FLOAT32)
+		return 0;
+	return round64(linear->chunk_rows * linear->k_padded) +
+	       round64(linear->chunk_rows * sizeof(struct fm_row_quant));
+}
+
+void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kernels, void *scratch,
+        float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+        const struct fm_epilogue *epilogue)
+{
+	if (linear->precision == FM_FLOAT32) {
+		kernels->gemm_f32.run(
+		        out, out_stride, a, a_stride, m, linear->packed, linear->n, linear->k, epilogue);
+		return;
+	}
+
+	uint8_t *codes = scratch;
+	struct fm_row_quant *quant =
+	        (struct fm_row_quant *)(codes + round64(linear->chunk_rows * linear->k_padded));
+	struct fm_epilogue part = *epilogue;
+	for (size_t row = 0; row < m; row += linear->chunk_rows) {
+		size_t rows = m - row < linear->chunk_rows ? m - row : linear->chunk_rows;
+
+		kernels->quantize_rows(
+		        codes, quant, a + row * a_stride, a_stride, rows, linear->k, linear->k_padded);
+		if (epilogue->residual)
+			part.residual = epilogue->residual + row * epilogue->residual_stride;
+		kernels->gemm_u8s8.run(out + row * out_stride, out_stride, codes, quant, rows, linear->packed,
+		        linear->w_scale, linear->n, linear->k, &part);
+	}
+}
+
+enum fm_status fm_epilogue_prepare(const struct fm_build *build, const struct fm_node *node, float *weights,
+        size_t n, size_t k, const float *bias, float bias_factor, struct fm_epilogue *ret_epilogue,
+        struct fm_error *err)
+{
+	const struct fm_fused *fused = &node->fused;
+	struct fm_epilogue epilogue = {
+	        .activation = fused->activation, .clip_low = fused->clip_low, .clip_high = fused->clip_high};
+
+	if (bias || fused->shift) {
+		float *sum = fm_arena_alloc(build->arena, n, sizeof(*sum));
+
+		if (!sum)
+			return fm_node_nomem(node, err);
+		for (size_t i = 0; i < n; i++) {
+			double v = bias ? (double)bias[i] * bias_factor : 0.0;
+
+			sum[i] = (float)(fused->scale ? v * fused->scale[i] + fused->shift[i] : v);
+		}
+		if (!fm_weights_clean(sum, n))
+			return fm_node_fail(
+			        node, err, FM_E_UNSUPPORTED, "a bias is infinite or not a number");
+		epilogue.bias = sum;
+	}
+	for (size_t i = 0; fused->scale && i < n; i++)
+		for (size_t j = 0; j < k; j++)
+			weights[i * k + j] *= fused->scale[i];
+	if (fused->activation == FM_ACT_PRELU) {
+		float *slope = fm_arena_memdup(build->arena, fused->slope, n, sizeof(*slope));
+
+		if (!slope)
+			return fm_node_nomem(node, err);
+		if (!fm_weights_clean(slope, n))
+			return fm_node_fail(
+			        node, err, FM_E_UNSUPPORTED, "a slope is infinite or not a number");
+		epilogue.slope = slope;
+	}
+	*ret_epilogue = epilogue;
+	return FM_OK;
+}
+
+enum fm_status fm_product_operands(
+        const struct fm_build *build, const struct fm_node *node, struct fm_step *step, struct fm_error *err)
+{
+	const bool residual = node->fused.residual != FM_VALUE_NONE;
+	uint32_t *inputs = fm_arena_alloc(build->arena, 2, sizeof(*inputs));
+
+	if (!inputs)
+		return fm_node_nomem(node, err);
+	inputs[0] = node->inputs[0];
+	inputs[1] = node->fused.residual;
+	step->inputs = inputs;
+	step->input_count = residual ? 2 : 1;
+	step->in_place = node->fused.residual;
+	return FM_OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * The matrix product behind Conv, Gemm and MatMul: rows times packed weights, in the network's precision.
+ * int8 works a chunk of rows at a time, so that a chunk's codes are still in the first cache when they are
+ * multiplied.
+ */
+#ifndef FM_NN_LINEAR_H
+#define FM_NN_LINEAR_H
+
+#include "lib/nn/op.h"
+
+struct fm_linear {
+	size_t n, k;
+	enum fm_precision precision;
+	const void *packed;
+	const float *w_scale; /* [n], int8 only */
+	size_t k_padded;      /* int8 only */
+	size_t chunk_rows;
+};
+
+/*
+ * weights [n][k] are cleaned in place. Adds to step->info: weight bytes, precision. Errors name the node.
+ */
+enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_node *node,
+        struct fm_step *step, float *weights, size_t n, size_t k, struct fm_linear *ret_linear,
+        struct fm_error *err);
+
+/* Scratch of fm_linear_run, a multiple of 64. */
+size_t fm_linear_scratch_bytes(const struct fm_linear *linear);
+
+/* out [m][out_stride] = epilogue(a [m][a_stride] x weights). scratch is 64-byte aligned. */
+void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kernels, void *scratch,
+        float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+        const struct fm_epilogue *epilogue);
+
+/*
+ * The epilogue of a product from its own bias ([n] or NULL, times bias_factor) and what was fused behind it;
+ * copies to the network's arena. weights, rows of k for each of n channels, are scaled in place. The residual
+ * is left NULL: a run sets it.
+ */
+enum fm_status fm_epilogue_prepare(const struct fm_build *build, const struct fm_node *node, float *weights,
+        size_t n, size_t k, const float *bias, float bias_factor, struct fm_epilogue *ret_epilogue,
+        struct fm_error *err);
+
+/* step->inputs = the first input, and the residual if there is one; it may be overwritten. */
+enum fm_status fm_product_operands(
+        const struct fm_build *build, const struct fm_node *node, struct fm_step *step, struct fm_error *err);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * Conv on images, NHWC. Three ways, chosen at load:
+ *   pointwise  1x1, stride 1, one group: a matrix product over pixels, nothing is moved
+ *   depthwise  one filter for each channel: its own float kernel
+ *   patches    all else: implicit matrix product; a chunk of output pixels has its patches gathered
+ * ([kernel_h] [kernel_w][channels of the group]) into scratch and multiplied while it is in cache. Groups are
+ *              products of their own. In int8 each patch has its own scale and zero point.
+ */
+#include "lib/nn/conv_shape.h"
+#include "lib/nn/linear.h"
+#include "lib/nn/quantize.h"
+
+#include "lib/base/size.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+/* Floats of one chunk of patches: within a 1 MiB second cache. */
+#define PATCH_BYTES    ((size_t)128 * 1024)
+#define PATCH_ROWS_MAX 192
+
+enum kind { POINTWISE, DEPTHWISE, PATCHES };
+
+struct conv {
+	enum kind kind;
+	struct fm_conv_shape shape;
+	struct fm_epilogue epilogue;
+	/* pointwise, patches: one for each group */
+	struct fm_linear *linears;
+	size_t rows; /* patches in one chunk */
+	/* depthwise */
+	struct fm_dwconv_shape depthwise;
+	const float *taps;
+};
+
+static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
+{
+	return fm_conv_shape_read(graph, node, node->params, err);
+}
+
+static enum fm_status shape(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
+{
+	const struct fm_conv_shape *s = node->params;
+	const size_t dims[4] = {1, s->out_channels, s->out_h, s->out_w};
+
+	return fm_value_set_shape(&graph->values[node->outputs[0]], FM_ONNX_FLOAT32, 4, dims, node, err);
+}
+
+static enum kind kind_of(const struct fm_conv_shape *s)
+{
+	if (s->groups > 1 && s->groups == s->in_channels && s->groups == s->out_channels)
+		return DEPTHWISE;
+	if (s->groups == 1 && s->kernel[0] * s->kernel[1] == 1 && s->stride[0] * s->stride[1] == 1 &&
+	        s->out_h == s->in_h && s->out_w == s->in_w && !s->pad[0] && !s->pad[1])
+		return POINTWISE;
+	return PATCHES;
+}
+
+/* [out][in per group][kernel] to [out][kernel][in per group]. */
+static void kernel_first(float *to, const float *from, const struct fm_conv_shape *s)
+{
+	const size_t taps = s->kernel[0] * s->kernel[1], channels = s->in_channels / s->groups;
+
+	for (size_t o = 0; o < s->out_channels; o++)
+		for (size_t c = 0; c < channels; c++)
+			for (size_t t = 0; t < taps; t++)
+				to[(o * taps + t) * channels + c] = *from++;
+}
+
+static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_node *node,
+        struct fm_step *step, struct conv *conv, float *weights, struct fm_error *err)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const size_t taps = s->kernel[0] * s->kernel[1], channels = s->out_channels;
+	float *packed = fm_arena_alloc(build->arena, taps * channels, sizeof(*packed));
+
+	if (!packed)
+		return fm_node_nomem(node, err);
+	if (!fm_weights_clean(weights, taps * channels))
+		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "a weight is infinite or not a number");
+	for (size_t c = 0; c < channels; c++)
+		for (size_t t = 0; t < taps; t++)
+			packed[t * channels + c] = weights[c * taps + t];
+	conv->taps = packed;
+	conv->depthwise = (struct fm_dwconv_shape){.in_h = s->in_h,
+	        .in_w = s->in_w,
+	        .out_h = s->out_h,
+	        .out_w = s->out_w,
+	        .channels = channels,
+	        .kernel_h = s->kernel[0],
+	        .kernel_w = s->kernel[1],
+	        .stride_h = s->stride[0],
+	        .stride_w = s->stride[1],
+	        .dilation_h = s->dilation[0],
+	        .dilation_w = s->dilation[1],
+	        .pad_top = s->pad[0],
+	        .pad_left = s->pad[1]};
+	step->info.op = "depthwise";
+	step->info.weight_bytes = step->info.weight_bytes_float32 = taps * channels * sizeof(float);
+	return FM_OK;
+}
+
+static enum fm_status prepare_products(const struct fm_build *build, struct fm_node *node,
+        struct fm_step *step, struct conv *conv, float *weights, struct fm_error *err)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const size_t n = s->out_channels / s->groups;
+	const size_t k = s->kernel[0] * s->kernel[1] * (s->in_channels / s->groups);
+	char *name = fm_arena_alloc(build->arena, 64, 1);
+	struct fm_linear *linears = fm_arena_alloc(build->arena, s->groups, sizeof(*linears));
+
+	if (!name || !linears)
+		return fm_node_nomem(node, err);
+	for (size_t g = 0; g < s->groups; g++) {
+		enum fm_status status =
+		        fm_linear_prepare(build, node, step, weights + g * n * k, n, k, &linears[g], err);
+		if (status)
+			return status;
+	}
+	conv->linears = linears;
+	snprintf(name, 64, "%sconv%zux%zu", s->groups > 1 ? "grouped " : "", s->kernel[0], s->kernel[1]);
+	step->info.op = name;
+	step->scratch_bytes = fm_linear_scratch_bytes(&linears[0]);
+	if (conv->kind == PATCHES) {
+		size_t rows = PATCH_BYTES / sizeof(float) / k / 24 * 24, pixels = s->out_h * s->out_w;
+
+		conv->rows = rows < 24 ? 24 : rows > PATCH_ROWS_MAX ? PATCH_ROWS_MAX : rows;
+		if (conv->rows > pixels)
+			conv->rows = pixels;
+		step->scratch_bytes += (conv->rows * k * sizeof(float) + 63) & ~(size_t)63;
+	}
+	return FM_OK;
+}
+
+static enum fm_status prepare(
+        const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
+{
+	struct conv *conv = fm_arena_alloc(build->arena, 1, sizeof(*conv));
+	const float *given, *bias = NULL;
+	enum fm_status status;
+
+	if (!conv)
+		return fm_node_nomem(node, err);
+	conv->shape = *(const struct fm_conv_shape *)node->params;
+	const struct fm_conv_shape *s = &conv->shape;
+	conv->kind = kind_of(s);
+	if ((status = fm_node_floats(build->graph, node, 1, &given, err)) ||
+	        (fm_node_input(build->graph, node, 2) &&
+	                (status = fm_node_floats(build->graph, node, 2, &bias, err))))
+		return status;
+	const size_t k = s->kernel[0] * s->kernel[1] * (s->in_channels / s->groups);
+	float *weights = fm_arena_alloc(build->graph->arena, s->out_channels * k, sizeof(*weights));
+	if (!weights)
+		return fm_node_nomem(node, err);
+	kernel_first(weights, given, s);
+	if ((status = fm_epilogue_prepare(
+	             build, node, weights, s->out_channels, k, bias, 1.0f, &conv->epilogue, err)) ||
+	        (status = fm_product_operands(build, node, step, err)))
+		return status;
+	conv->epilogue.residual_stride = s->out_channels;
+	step->state = conv;
+	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * k;
+	return conv->kind == DEPTHWISE ? prepare_depthwise(build, node, step, conv, weights, err)
+	                               : prepare_products(build, node, step, conv, weights, err);
+}
+
+/*
+ * The patch of one output pixel, `channels` of the input from `in` on. Taps outside the image are zero.
+ */
+static void gather_patch(
+        float *to, const float *in, const struct fm_conv_shape *s, size_t channels, size_t y, size_t x)
+{
+	const ptrdiff_t top = (ptrdiff_t)(y * s->stride[0]) - (ptrdiff_t)s->pad[0];
+	const ptrdiff_t left = (ptrdiff_t)(x * s->stride[1]) - (ptrdiff_t)s->pad[1];
+	const ptrdiff_t right = left + (ptrdiff_t)((s->kernel[1] - 1) * s->dilation[1]);
+	const bool row_whole =
+	        left >= 0 && right < (ptrdiff_t)s->in_w && s->dilation[1] == 1 && s->groups == 1;
+
+	for (size_t ky = 0; ky < s->kernel[0]; ky++) {
+		const ptrdiff_t iy = top + (ptrdiff_t)(ky * s->dilation[0]);
+
+		if (iy < 0 || iy >= (ptrdiff_t)s->in_h) {
+			memset(to, 0, s->kernel[1] * channels * sizeof(*to));
+			to += s->kernel[1] * channels;
+			continue;
+		}
+		const float *row = in + (size_t)iy * s->in_w * s->in_channels;
+		if (row_whole) {
+			memcpy(to, row + (size_t)left * channels, s->kernel[1] * channels * sizeof(*to));
+			to += s->kernel[1] * channels;
+			continue;
+		}
+		for (size_t kx = 0; kx < s->kernel[1]; kx++, to += channels) {
+			const ptrdiff_t ix = left + (ptrdiff_t)(kx * s->dilation[1]);
+
+			if (ix < 0 || ix >= (ptrdiff_t)s->in_w)
+				memset(to, 0, channels * sizeof(*to));
+			else
+				memcpy(to, row + (size_t)ix * s->in_channels, channels * sizeof(*to));
+		}
+	}
+}
+
+static void run_patches(const struct conv *conv, const struct fm_run *run, const struct fm_epilogue *epilogue,
+        const float *in, float *out)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const size_t pixels = s->out_h * s->out_w, channels = s->in_channels / s->groups;
+	const size_t n = s->out_channels / s->groups, k = conv->linears[0].k;
+	float *patches = run->scratch;
+	void *scratch = (char *)patches + ((conv->rows * k * sizeof(float) + 63) & ~(size_t)63);
+
+	for (size_t g = 0; g < s->groups; g++) {
+		struct fm_epilogue part = *epilogue;
+
+		part.bias = epilogue->bias ? epilogue->bias + g * n : NULL;
+		part.slope = epilogue->slope ? epilogue->slope + g * n : NULL;
+		for (size_t pixel = 0; pixel < pixels; pixel += conv->rows) {
+			const size_t rows = pixels - pixel < conv->rows ? pixels - pixel : conv->rows;
+			size_t y = pixel / s->out_w, x = pixel % s->out_w;
+
+			for (size_t i = 0; i < rows; i++) {
+				gather_patch(patches + i * k, in + g * channels, s, channels, y, x);
+				if (++x == s->out_w) {
+					x = 0;
+					y++;
+				}
+			}
+			const size_t at = pixel * s->out_channels + g * n;
+			if (epilogue->residual)
+				part.residual = epilogue->residual + at;
+			fm_linear_run(&conv->linears[g], run->kernels, scratch, out + at, s->out_channels,
+			        patches, k, rows, &part);
+		}
+	}
+}
+
+static void run_conv(const struct fm_step *step, const struct fm_run *run)
+{
+	const struct conv *conv = step->state;
+	const struct fm_conv_shape *s = &conv->shape;
+	const float *in = run->values[step->inputs[0]];
+	float *out = run->values[step->outputs[0]];
+	struct fm_epilogue epilogue = conv->epilogue;
+
+	epilogue.residual = step->input_count > 1 ? run->values[step->inputs[1]] : NULL;
+	switch (conv->kind) {
+	case POINTWISE:
+		fm_linear_run(&conv->linears[0], run->kernels, run->scratch, out, s->out_channels, in,
+		        s->in_channels, s->out_h * s->out_w, &epilogue);
+		break;
+	case DEPTHWISE: run->kernels->dwconv_f32(out, in, conv->taps, &conv->depthwise, &epilogue); break;
+	case PATCHES: run_patches(conv, run, &epilogue, in, out); break;
+	}
+}
+
+const struct fm_op fm_op_conv = {
+        .name = "Conv",
+        .inputs_min = 2,
+        .inputs_max = 3,
+        .outputs_max = 1,
+        .layout = FM_OP_NHWC,
+        .product = true,
+        .params_bytes = sizeof(struct fm_conv_shape),
+        .check = check,
+        .shape = shape,
+        .prepare = prepare,
+        .run = run_conv,
+};

@@ -1,0 +1,88 @@
+/*
+ * Softmax along one axis (opset 13 on), or over everything from the axis on (before: the tensor is seen as a
+ * matrix split at the axis). The sum runs in index order.
+ */
+#include "lib/nn/math.h"
+#include "lib/nn/op.h"
+
+#include "lib/base/banned.h"
+
+struct softmax {
+	size_t outer, length, inner; /* length elements, inner apart, make one distribution */
+};
+
+static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
+{
+	const struct fm_value *in = &graph->values[node->inputs[0]];
+	struct softmax *softmax = node->params;
+	const bool flat = graph->opset < 13;
+	int64_t attribute;
+	size_t axis;
+	enum fm_status status = fm_check_float(graph, node, err);
+
+	if (status || (status = fm_attribute_int(node, "axis", flat ? 1 : -1, &attribute, err)) ||
+	        (status = fm_axis(node, attribute, in->rank, &axis, err)))
+		return status;
+	*softmax = (struct softmax){1, 1, 1};
+	for (size_t i = 0; i < in->rank; i++) {
+		if (i < axis)
+			softmax->outer *= in->dims[i];
+		else if (i == axis || flat)
+			softmax->length *= in->dims[i];
+		else
+			softmax->inner *= in->dims[i];
+	}
+	return FM_OK;
+}
+
+static enum fm_status prepare(
+        const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
+{
+	step->state = fm_arena_memdup(build->arena, node->params, 1, sizeof(struct softmax));
+	if (!step->state)
+		return fm_node_nomem(node, err);
+	step->info.op = "softmax";
+	step->in_place = node->inputs[0];
+	return FM_OK;
+}
+
+static void one(float *out, const float *in, size_t length, size_t stride)
+{
+	float max = in[0], sum = 0.0f;
+
+	for (size_t i = 1; i < length; i++)
+		max = in[i * stride] > max ? in[i * stride] : max;
+	for (size_t i = 0; i < length; i++) {
+		out[i * stride] = fm_expf(in[i * stride] - max);
+		sum += out[i * stride];
+	}
+	for (size_t i = 0; i < length; i++)
+		out[i * stride] /= sum;
+}
+
+static void run_softmax(const struct fm_step *step, const struct fm_run *run)
+{
+	const struct softmax *softmax = step->state;
+	const float *in = run->values[step->inputs[0]];
+	float *out = run->values[step->outputs[0]];
+
+	for (size_t i = 0; i < softmax->outer; i++)
+		for (size_t j = 0; j < softmax->inner; j++) {
+			size_t at = i * softmax->length * softmax->inner + j;
+
+			one(out + at, in + at, softmax->length, softmax->inner);
+		}
+}
+
+const struct fm_op fm_op_softmax = {
+        .name = "Softmax",
+        .inputs_min = 1,
+        .inputs_max = 1,
+        .outputs_max = 1,
+        .layout = FM_OP_ROW_MAJOR,
+        .params_bytes = sizeof(struct softmax),
+        .check = check,
+        .shape = fm_shape_same,
+        .prepare = prepare,
+        .run = run_softmax,
+};

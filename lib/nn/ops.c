@@ -1,0 +1,44 @@
+/* The op table: to add an operator is to add a row. */
+#include "lib/base/size.h"
+#include "lib/nn/op.h"
+
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+static const struct fm_op *const table[] = {
+        &fm_op_add,
+        &fm_op_batch_normalization,
+        &fm_op_clip,
+        &fm_op_concat,
+        &fm_op_constant,
+        &fm_op_conv,
+        &fm_op_div,
+        &fm_op_dropout,
+        &fm_op_exp,
+        &fm_op_flatten,
+        &fm_op_gather,
+        &fm_op_gemm,
+        &fm_op_identity,
+        &fm_op_matmul,
+        &fm_op_mul,
+        &fm_op_prelu,
+        &fm_op_relu,
+        &fm_op_reshape,
+        &fm_op_shape,
+        &fm_op_sigmoid,
+        &fm_op_slice,
+        &fm_op_softmax,
+        &fm_op_squeeze,
+        &fm_op_sub,
+        &fm_op_transpose,
+        &fm_op_unsqueeze,
+};
+
+const struct fm_op *fm_op_find(const char *name)
+{
+	for (size_t i = 0; i < FM_ARRAY_SIZE(table); i++)
+		if (strcmp(table[i]->name, name) == 0)
+			return table[i];
+	return NULL;
+}
