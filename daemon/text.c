@@ -75,7 +75,7 @@ void fm_utf8_repair(char *text)
 	}
 }
 
-enum fm_status fm_text_check(const char *what, const char *text, struct fm_error *err)
+enum fm_status fm_name_check(const char *what, const char *text, struct fm_error *err)
 {
 	bool blank = true;
 

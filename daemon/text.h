@@ -25,7 +25,7 @@ void fm_utf8_repair(char *text);
  * Whether text may be a name: not empty, not white space alone, valid UTF-8, no control characters.
  * FM_E_INVALID says which of them, and calls the text `what`.
  */
-enum fm_status fm_text_check(const char *what, const char *text, struct fm_error *err);
+enum fm_status fm_name_check(const char *what, const char *text, struct fm_error *err);
 
 /*
  * Percent-decodes (RFC 3986) `length` bytes into text that the caller frees; '+' is a space where plus is

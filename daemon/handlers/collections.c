@@ -35,7 +35,7 @@ enum fm_problem fm_handle_collection_create(struct fm_exchange *exchange, struct
 	if (problem)
 		return problem;
 	const char *name = json_string_value(json_object_get(object, "name"));
-	enum fm_status status = name ? fm_text_check("\"name\"", name, err)
+	enum fm_status status = name ? fm_name_check("\"name\"", name, err)
 	                             : fm_fail(err, FM_E_INVALID, "\"name\" is missing or not a string");
 	if (!status)
 		status = fm_gallery_collection_create(exchange->app->gallery, name, &collection, err);

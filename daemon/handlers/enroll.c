@@ -203,7 +203,7 @@ enum fm_problem fm_handle_enroll(struct fm_exchange *exchange, struct fm_error *
 		problem = FM_PROBLEM_BAD_REQUEST;
 	}
 	if (!problem)
-		problem = fm_problem_of(fm_text_check("the name", name, err));
+		problem = fm_problem_of(fm_name_check("the name", name, err));
 	if (!problem)
 		problem = fm_common_collection(exchange, &collection, err);
 	if (!problem)

@@ -24,7 +24,7 @@ static enum fm_status read_string(
 		return FM_OK;
 	if (!*ret_text)
 		return fm_fail(err, FM_E_INVALID, "\"%s\" is not a string", key);
-	return fm_text_check(key, *ret_text, err);
+	return fm_name_check(key, *ret_text, err);
 }
 
 /* *ret_metadata holds what fields->metadata points at; the caller frees it. */
