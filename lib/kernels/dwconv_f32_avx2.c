@@ -1,16 +1,16 @@
 /*
- * Eight channels a vector. A 3x3 kernel without dilation takes four outputs of a row at once, so that each
- * input vector is loaded once for the up to three outputs that use it; all else, and the left and right
- * border, goes pixel by pixel over the taps that exist.
+ * Eight channels a vector. A 3x3 kernel without dilation goes along a row with the same channels, four
+ * outputs at once, so that each input vector is loaded once for the up to three outputs that use it; all
+ * else, and the left and right border, goes pixel by pixel over the taps that exist.
  */
 #include "lib/kernels/dwconv.h"
 #include "lib/kernels/epilogue_avx2.h"
 
 #include "lib/base/banned.h"
 
-#define LANES   8
+#define LANES   FM_LANES_AVX2
 #define PIXELS  4 /* outputs of a row at once */
-#define COLUMNS ((PIXELS - 1) * 2 + 3)
+#define VECTORS 4 /* of one pixel's channels at once, where pixels are taken one by one */
 
 struct work {
 	const struct fm_dwconv_shape *shape;
@@ -19,48 +19,51 @@ struct work {
 	float *out;
 };
 
-FM_INLINE void store(const struct work *work, size_t pixel, size_t c, __m256i mask, __m256 sum)
+FM_INLINE void store(
+        const struct work *work, size_t pixel, size_t c, size_t lanes, __m256 sum, __m256 bias, __m256 slope)
 {
-	const struct fm_epilogue *epilogue = work->epilogue;
-	const float *residual = epilogue->residual;
+	const float *residual = work->epilogue->residual;
 
 	if (residual != NULL)
-		residual += pixel * epilogue->residual_stride + c;
-	sum = fm_finish_avx2(epilogue, sum, fm_bias_avx2(epilogue, c, mask), fm_slope_avx2(epilogue, c, mask),
-	        residual, mask);
-	_mm256_maskstore_ps(work->out + pixel * work->shape->channels + c, mask, sum);
+		residual += pixel * work->epilogue->residual_stride + c;
+	sum = fm_finish_avx2(work->epilogue, sum, bias, slope, residual, lanes);
+	fm_store_avx2(work->out + pixel * work->shape->channels + c, sum, lanes);
 }
 
-/* `vectors` groups of channels from c on, of one output pixel. */
-FM_INLINE void any_pixel(const struct work *work, size_t y, size_t x, struct fm_span rows,
-        struct fm_span cols, size_t c, size_t vectors)
+/* `vectors` groups of channels from c on, each of `lanes`, of the output pixel at y, x. */
+FM_INLINE void any_taps(const struct work *work, size_t y, size_t x, struct fm_span rows, struct fm_span cols,
+        size_t c, size_t vectors, size_t lanes)
 {
 	const struct fm_dwconv_shape *s = work->shape;
-	__m256i last = fm_mask_avx2(s->channels - c - (vectors - 1) * LANES);
-	__m256 sum[PIXELS];
+	__m256 sum[VECTORS];
 
 	FM_UNROLL
 	for (size_t v = 0; v < vectors; v++)
 		sum[v] = _mm256_set1_ps(-0.0f);
 	for (size_t ky = rows.begin; ky < rows.end; ky++) {
 		size_t in_y = y * s->stride_h + ky * s->dilation_h - s->pad_top;
+		size_t in_x = x * s->stride_w + cols.begin * s->dilation_w - s->pad_left;
+		const float *in = work->in + (in_y * s->in_w + in_x) * s->channels + c;
+		const float *w = work->weights + (ky * s->kernel_w + cols.begin) * s->channels + c;
+
 		for (size_t kx = cols.begin; kx < cols.end; kx++) {
-			size_t in_x = x * s->stride_w + kx * s->dilation_w - s->pad_left;
-			const float *in = work->in + (in_y * s->in_w + in_x) * s->channels + c;
-			const float *w = work->weights + (ky * s->kernel_w + kx) * s->channels + c;
 			FM_UNROLL
 			for (size_t v = 0; v < vectors; v++) {
-				__m256i mask = v + 1 == vectors ? last : fm_mask_avx2(LANES);
-				__m256 product = _mm256_mul_ps(_mm256_maskload_ps(in + v * LANES, mask),
-				        _mm256_maskload_ps(w + v * LANES, mask));
-				sum[v] = _mm256_add_ps(sum[v], product);
+				__m256 value = fm_load_avx2(in + v * LANES, lanes);
+				__m256 tap = fm_load_avx2(w + v * LANES, lanes);
+				sum[v] = _mm256_add_ps(sum[v], _mm256_mul_ps(value, tap));
 			}
+			in += s->dilation_w * s->channels;
+			w += s->channels;
 		}
 	}
 	FM_UNROLL
-	for (size_t v = 0; v < vectors; v++)
-		store(work, y * s->out_w + x, c + v * LANES, v + 1 == vectors ? last : fm_mask_avx2(LANES),
-		        sum[v]);
+	for (size_t v = 0; v < vectors; v++) {
+		size_t channel = c + v * LANES;
+		store(work, y * s->out_w + x, channel, lanes, sum[v],
+		        fm_bias_avx2(work->epilogue, channel, lanes),
+		        fm_slope_avx2(work->epilogue, channel, lanes));
+	}
 }
 
 static void any_pixels(const struct work *work, size_t y, struct fm_span rows, size_t x_begin, size_t x_end)
@@ -72,66 +75,126 @@ static void any_pixels(const struct work *work, size_t y, struct fm_span rows, s
 		        fm_span_taps(x, s->in_w, s->kernel_w, s->stride_w, s->dilation_w, s->pad_left);
 		size_t c = 0;
 
-		for (; c + PIXELS * LANES <= s->channels; c += PIXELS * LANES)
-			any_pixel(work, y, x, rows, cols, c, PIXELS);
-		for (; c < s->channels; c += LANES)
-			any_pixel(work, y, x, rows, cols, c, 1);
+		for (; c + VECTORS * LANES <= s->channels; c += VECTORS * LANES)
+			any_taps(work, y, x, rows, cols, c, VECTORS, LANES);
+		for (; c + LANES <= s->channels; c += LANES)
+			any_taps(work, y, x, rows, cols, c, 1, LANES);
+		if (c < s->channels)
+			any_taps(work, y, x, rows, cols, c, 1, s->channels - c);
 	}
 }
 
-/* `pixels` outputs of a 3x3 kernel from x on, whose columns all lie inside. */
-FM_INLINE void row3x3(
-        const struct work *work, size_t y, struct fm_span rows, size_t x, size_t pixels, size_t stride)
+/* A run of outputs in one row of a 3x3 kernel, whose columns all lie inside, and some of their channels. */
+struct strip {
+	float *out;
+	const float *in, *weights, *residual; /* residual: NULL when there is none */
+	size_t outputs, rows, channels, in_row, residual_stride, lanes;
+};
+
+/* The first `pixels` outputs of a strip; then moves it on. */
+FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, size_t pixels, size_t stride,
+        size_t lanes, __m256 bias, __m256 slope)
+{
+	const float *in = s->in, *w = s->weights;
+	__m256 sum[PIXELS];
+
+	FM_UNROLL
+	for (size_t p = 0; p < pixels; p++)
+		sum[p] = _mm256_set1_ps(-0.0f);
+	for (size_t ky = 0; ky < s->rows; ky++) {
+		__m256 tap[3];
+
+		FM_UNROLL
+		for (size_t kx = 0; kx < 3; kx++)
+			tap[kx] = fm_load_avx2(w + kx * s->channels, lanes);
+		FM_UNROLL
+		for (size_t col = 0; col < (pixels - 1) * stride + 3; col++) {
+			__m256 value = fm_load_avx2(in + col * s->channels, lanes);
+			FM_UNROLL
+			for (size_t p = 0; p < pixels; p++) {
+				if (col >= p * stride && col < p * stride + 3)
+					sum[p] = _mm256_add_ps(
+					        sum[p], _mm256_mul_ps(value, tap[col - p * stride]));
+			}
+		}
+		in += s->in_row;
+		w += 3 * s->channels;
+	}
+	FM_UNROLL
+	for (size_t p = 0; p < pixels; p++) {
+		__m256 v = fm_finish_avx2(epilogue, sum[p], bias, slope, s->residual, lanes);
+		fm_store_avx2(s->out, v, lanes);
+		s->out += s->channels;
+		if (s->residual != NULL)
+			s->residual += s->residual_stride;
+	}
+	s->in += pixels * stride * s->channels;
+}
+
+/* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
+FM_INLINE void strip_3x3(
+        struct strip s, struct fm_epilogue epilogue, size_t channel, size_t stride, size_t lanes)
+{
+	__m256 bias = fm_bias_avx2(&epilogue, channel, lanes),
+	       slope = fm_slope_avx2(&epilogue, channel, lanes);
+
+	for (; s.outputs >= PIXELS; s.outputs -= PIXELS)
+		taps_3x3(&s, &epilogue, PIXELS, stride, lanes, bias, slope);
+	for (; s.outputs > 0; s.outputs--)
+		taps_3x3(&s, &epilogue, 1, stride, lanes, bias, slope);
+}
+
+static __attribute__((noinline)) void strip_3x3_stride1(
+        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+{
+	strip_3x3(*s, *epilogue, channel, 1, LANES);
+}
+
+static __attribute__((noinline)) void strip_3x3_stride2(
+        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+{
+	strip_3x3(*s, *epilogue, channel, 2, LANES);
+}
+
+static __attribute__((noinline)) void strip_3x3_tail(
+        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel, size_t stride)
+{
+	if (stride == 1)
+		strip_3x3(*s, *epilogue, channel, 1, s->lanes);
+	else
+		strip_3x3(*s, *epilogue, channel, 2, s->lanes);
+}
+
+static void row_3x3(const struct work *work, size_t y, struct fm_span rows, struct fm_span inside)
 {
 	const struct fm_dwconv_shape *s = work->shape;
-	size_t channels = s->channels;
-	const float *in =
-	        work->in +
-	        ((y * s->stride_h + rows.begin - s->pad_top) * s->in_w + x * stride - s->pad_left) * channels;
-	const float *weights = work->weights + rows.begin * 3 * channels;
+	const struct fm_epilogue *epilogue = work->epilogue;
+	size_t in_y = y * s->stride_h + rows.begin - s->pad_top;
+	size_t in_x = inside.begin * s->stride_w - s->pad_left;
+	size_t pixel = y * s->out_w + inside.begin;
 
-	for (size_t c = 0; c < channels; c += LANES) {
-		__m256i mask = fm_mask_avx2(channels - c);
-		const float *from = in + c, *w = weights + c;
-		__m256 sum[PIXELS];
+	for (size_t c = 0; c < s->channels; c += LANES) {
+		struct strip strip = {
+		        .out = work->out + pixel * s->channels + c,
+		        .in = work->in + (in_y * s->in_w + in_x) * s->channels + c,
+		        .weights = work->weights + rows.begin * 3 * s->channels + c,
+		        .outputs = inside.end - inside.begin,
+		        .rows = rows.end - rows.begin,
+		        .channels = s->channels,
+		        .in_row = s->in_w * s->channels,
+		        .residual_stride = epilogue->residual_stride,
+		        .lanes = s->channels - c,
+		};
 
-		FM_UNROLL
-		for (size_t p = 0; p < pixels; p++)
-			sum[p] = _mm256_set1_ps(-0.0f);
-		for (size_t ky = rows.begin; ky < rows.end; ky++) {
-			__m256 tap[3];
-
-			FM_UNROLL
-			for (size_t kx = 0; kx < 3; kx++)
-				tap[kx] = _mm256_maskload_ps(w + kx * channels, mask);
-			FM_UNROLL
-			for (size_t col = 0; col < (pixels - 1) * stride + 3; col++) {
-				__m256 value = _mm256_maskload_ps(from + col * channels, mask);
-				FM_UNROLL
-				for (size_t p = 0; p < pixels; p++) {
-					if (col >= p * stride && col < p * stride + 3)
-						sum[p] = _mm256_add_ps(
-						        sum[p], _mm256_mul_ps(value, tap[col - p * stride]));
-				}
-			}
-			from += s->in_w * channels;
-			w += 3 * channels;
-		}
-		FM_UNROLL
-		for (size_t p = 0; p < pixels; p++)
-			store(work, y * s->out_w + x + p, c, mask, sum[p]);
+		if (epilogue->residual != NULL)
+			strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
+		if (strip.lanes < LANES)
+			strip_3x3_tail(&strip, epilogue, c, s->stride_w);
+		else if (s->stride_w == 1)
+			strip_3x3_stride1(&strip, epilogue, c);
+		else
+			strip_3x3_stride2(&strip, epilogue, c);
 	}
-}
-
-FM_INLINE void rows3x3(
-        const struct work *work, size_t y, struct fm_span rows, struct fm_span inside, size_t stride)
-{
-	size_t x = inside.begin;
-
-	for (; x + PIXELS <= inside.end; x += PIXELS)
-		row3x3(work, y, rows, x, PIXELS, stride);
-	for (; x < inside.end; x++)
-		row3x3(work, y, rows, x, 1, stride);
 }
 
 void fm_dwconv_f32_avx2(float *out, const float *in, const float *weights,
@@ -150,10 +213,8 @@ void fm_dwconv_f32_avx2(float *out, const float *in, const float *weights,
 		if (fast && rows.begin < rows.end)
 			inside = fm_span_interior(s->out_w, s->in_w, 3, s->stride_w, 1, s->pad_left);
 		any_pixels(&work, y, rows, 0, inside.begin);
-		if (s->stride_w == 1)
-			rows3x3(&work, y, rows, inside, 1);
-		else
-			rows3x3(&work, y, rows, inside, 2);
+		if (inside.begin < inside.end)
+			row_3x3(&work, y, rows, inside);
 		any_pixels(&work, y, rows, inside.end, s->out_w);
 	}
 }

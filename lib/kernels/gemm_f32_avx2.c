@@ -10,7 +10,7 @@
 
 #include "lib/base/banned.h"
 
-#define LANES       8
+#define LANES       FM_LANES_AVX2
 #define VECTORS_MAX 2
 #define ROWS_MAX    6
 
@@ -33,7 +33,7 @@ void fm_gemm_f32_pack_avx2(void *packed, const float *weights, size_t n, size_t 
 struct block {
 	__m256 bias[VECTORS_MAX], slope[VECTORS_MAX];
 	const float *panel;
-	__m256i last; /* lanes of the last vector that are columns */
+	size_t last; /* lanes of the last vector that are columns, or more */
 	float *out;
 	size_t out_stride;
 	const float *a;
@@ -51,13 +51,13 @@ FM_INLINE void store_tile(
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
-			__m256i mask = v + 1 == vectors ? block->last : fm_mask_avx2(LANES);
+			size_t lanes = v + 1 == vectors ? block->last : LANES;
 			const float *residual = block->residual;
 			if (residual != NULL)
 				residual += (row + r) * block->epilogue->residual_stride + v * LANES;
 			__m256 value = fm_finish_avx2(
-			        block->epilogue, acc[r][v], block->bias[v], block->slope[v], residual, mask);
-			_mm256_maskstore_ps(out + v * LANES, mask, value);
+			        block->epilogue, acc[r][v], block->bias[v], block->slope[v], residual, lanes);
+			fm_store_avx2(out + v * LANES, value, lanes);
 		}
 	}
 }
@@ -124,10 +124,9 @@ void fm_gemm_f32_run_avx2(float *out, size_t out_stride, const float *a, size_t 
 
 		for (size_t v = 0; v < vectors; v++) {
 			size_t channel = j + v * LANES;
-			__m256i mask = fm_mask_avx2(n - channel);
-			block.bias[v] = fm_bias_avx2(epilogue, channel, mask);
-			block.slope[v] = fm_slope_avx2(epilogue, channel, mask);
-			block.last = mask;
+			block.bias[v] = fm_bias_avx2(epilogue, channel, n - channel);
+			block.slope[v] = fm_slope_avx2(epilogue, channel, n - channel);
+			block.last = n - channel;
 		}
 		block.panel = (const float *)packed + j * k;
 		block.out = out + j;

@@ -9,7 +9,7 @@
 
 #include "lib/base/banned.h"
 
-#define LANES       16
+#define LANES       FM_LANES_AVX512
 #define VECTORS_MAX 4
 #define ROWS_MAX    12
 
@@ -32,7 +32,7 @@ void fm_gemm_f32_pack_avx512vnni(void *packed, const float *weights, size_t n, s
 struct block {
 	__m512 bias[VECTORS_MAX], slope[VECTORS_MAX];
 	const float *panel;
-	__mmask16 last; /* lanes of the last vector that are columns */
+	size_t last; /* lanes of the last vector that are columns, or more */
 	float *out;
 	size_t out_stride;
 	const float *a;
@@ -50,13 +50,13 @@ FM_INLINE void store_tile(
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
-			__mmask16 mask = v + 1 == vectors ? block->last : 0xffff;
+			size_t lanes = v + 1 == vectors ? block->last : LANES;
 			const float *residual = block->residual;
 			if (residual != NULL)
 				residual += (row + r) * block->epilogue->residual_stride + v * LANES;
 			__m512 value = fm_finish_avx512(
-			        block->epilogue, acc[r][v], block->bias[v], block->slope[v], residual, mask);
-			_mm512_mask_storeu_ps(out + v * LANES, mask, value);
+			        block->epilogue, acc[r][v], block->bias[v], block->slope[v], residual, lanes);
+			fm_store_avx512(out + v * LANES, value, lanes);
 		}
 	}
 }
@@ -123,10 +123,9 @@ void fm_gemm_f32_run_avx512vnni(float *out, size_t out_stride, const float *a, s
 
 		for (size_t v = 0; v < vectors; v++) {
 			size_t channel = j + v * LANES;
-			__mmask16 mask = fm_mask_avx512(n - channel);
-			block.bias[v] = fm_bias_avx512(epilogue, channel, mask);
-			block.slope[v] = fm_slope_avx512(epilogue, channel, mask);
-			block.last = mask;
+			block.bias[v] = fm_bias_avx512(epilogue, channel, n - channel);
+			block.slope[v] = fm_slope_avx512(epilogue, channel, n - channel);
+			block.last = n - channel;
 		}
 		block.panel = (const float *)packed + j * k;
 		block.out = out + j;

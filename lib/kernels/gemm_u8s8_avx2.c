@@ -13,7 +13,7 @@
 
 #include "lib/base/banned.h"
 
-#define LANES       8
+#define LANES       FM_LANES_AVX2
 #define GROUP       FM_GEMM_U8S8_K_MULTIPLE_AVX2
 #define HEAD_BYTES  64
 #define GROUP_BYTES (LANES * GROUP * sizeof(int16_t))
@@ -56,7 +56,7 @@ struct block {
 	__m256 scale[VECTORS_MAX], bias[VECTORS_MAX], slope[VECTORS_MAX];
 	const char *panel;
 	size_t panel_bytes, groups;
-	__m256i last; /* lanes of the last vector that are columns */
+	size_t last; /* lanes of the last vector that are columns, or more */
 	float *out;
 	size_t out_stride;
 	const uint8_t *a;
@@ -80,7 +80,7 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
-			__m256i mask = v + 1 == vectors ? block->last : fm_mask_avx2(LANES);
+			size_t lanes = v + 1 == vectors ? block->last : LANES;
 			const float *residual = block->residual;
 			if (residual != NULL)
 				residual += (row + r) * epilogue->residual_stride + v * LANES;
@@ -90,8 +90,8 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 			__m256 value =
 			        _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, block->scale[v]));
 			value = fm_finish_avx2(
-			        epilogue, value, block->bias[v], block->slope[v], residual, mask);
-			_mm256_maskstore_ps(out + v * LANES, mask, value);
+			        epilogue, value, block->bias[v], block->slope[v], residual, lanes);
+			fm_store_avx2(out + v * LANES, value, lanes);
 		}
 	}
 }
@@ -167,11 +167,10 @@ void fm_gemm_u8s8_run_avx2(float *out, size_t out_stride, const uint8_t *a,
 
 		for (size_t v = 0; v < vectors; v++) {
 			size_t channel = j + v * LANES;
-			__m256i mask = fm_mask_avx2(n - channel);
-			block.scale[v] = _mm256_maskload_ps(w_scale + channel, mask);
-			block.bias[v] = fm_bias_avx2(epilogue, channel, mask);
-			block.slope[v] = fm_slope_avx2(epilogue, channel, mask);
-			block.last = mask;
+			block.scale[v] = fm_load_avx2(w_scale + channel, n - channel);
+			block.bias[v] = fm_bias_avx2(epilogue, channel, n - channel);
+			block.slope[v] = fm_slope_avx2(epilogue, channel, n - channel);
+			block.last = n - channel;
 		}
 		block.panel = (const char *)packed + j / LANES * block.panel_bytes;
 		block.out = out + j;

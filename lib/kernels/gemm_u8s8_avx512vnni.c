@@ -12,7 +12,7 @@
 
 #include "lib/base/banned.h"
 
-#define LANES       16
+#define LANES       FM_LANES_AVX512
 #define GROUP       FM_GEMM_U8S8_K_MULTIPLE_AVX512VNNI
 #define VECTORS_MAX 4
 #define ROWS_MAX    12
@@ -52,7 +52,7 @@ struct block {
 	__m512 scale[VECTORS_MAX], bias[VECTORS_MAX], slope[VECTORS_MAX];
 	const char *panel;
 	size_t panel_bytes, groups;
-	__mmask16 last; /* lanes of the last vector that are columns */
+	size_t last; /* lanes of the last vector that are columns, or more */
 	float *out;
 	size_t out_stride;
 	const uint8_t *a;
@@ -86,7 +86,7 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
-			__mmask16 mask = v + 1 == vectors ? block->last : 0xffff;
+			size_t lanes = v + 1 == vectors ? block->last : LANES;
 			const float *residual = block->residual;
 			if (residual != NULL)
 				residual += (row + r) * epilogue->residual_stride + v * LANES;
@@ -95,8 +95,8 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 			__m512 value =
 			        _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, block->scale[v]));
 			value = fm_finish_avx512(
-			        epilogue, value, block->bias[v], block->slope[v], residual, mask);
-			_mm512_mask_storeu_ps(out + v * LANES, mask, value);
+			        epilogue, value, block->bias[v], block->slope[v], residual, lanes);
+			fm_store_avx512(out + v * LANES, value, lanes);
 		}
 	}
 }
@@ -167,11 +167,10 @@ void fm_gemm_u8s8_run_avx512vnni(float *out, size_t out_stride, const uint8_t *a
 
 		for (size_t v = 0; v < vectors; v++) {
 			size_t channel = j + v * LANES;
-			__mmask16 mask = fm_mask_avx512(n - channel);
-			block.scale[v] = _mm512_maskz_loadu_ps(mask, w_scale + channel);
-			block.bias[v] = fm_bias_avx512(epilogue, channel, mask);
-			block.slope[v] = fm_slope_avx512(epilogue, channel, mask);
-			block.last = mask;
+			block.scale[v] = fm_load_avx512(w_scale + channel, n - channel);
+			block.bias[v] = fm_bias_avx512(epilogue, channel, n - channel);
+			block.slope[v] = fm_slope_avx512(epilogue, channel, n - channel);
+			block.last = n - channel;
 		}
 		block.panel = (const char *)packed + j / LANES * block.panel_bytes;
 		block.out = out + j;
