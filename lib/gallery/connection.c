@@ -44,9 +44,25 @@ enum fm_status fm_sql_status(int code, int system_errno)
 	}
 }
 
+/*
+ * Why the last write failed. sqlite3_system_errno() is 0 when it was a COMMIT that wrote the log; the log's
+ * file handle knows.
+ */
+static int write_errno(sqlite3 *db)
+{
+	int number = sqlite3_system_errno(db);
+	sqlite3_file *log = NULL;
+
+	if (!number && sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+	        log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+	return number;
+}
+
 enum fm_status fm_connection_fail(struct fm_connection *connection, int code, struct fm_error *err)
 {
-	int system_errno = connection->db ? sqlite3_system_errno(connection->db) : 0;
+	bool wrote = code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_FSYNC;
+	int system_errno = wrote && connection->db ? write_errno(connection->db) : 0;
 	const char *message = connection->db ? sqlite3_errmsg(connection->db) : sqlite3_errstr(code);
 	const char *advice = "";
 	enum fm_status status = fm_sql_status(code, system_errno);

@@ -35,7 +35,7 @@ void fm_connection_close(struct fm_connection *connection);
 enum fm_status fm_connection_use_wal(struct fm_connection *connection, struct fm_error *err);
 enum fm_status fm_connection_prepare(struct fm_connection *connection, struct fm_error *err);
 
-/* The only translation of SQLite's result codes. `system_errno` is sqlite3_system_errno(), or 0. */
+/* The only translation of SQLite's result codes. `system_errno` is why a write failed, or 0. */
 enum fm_status fm_sql_status(int code, int system_errno);
 enum fm_status fm_connection_fail(struct fm_connection *connection, int code, struct fm_error *err);
 
