@@ -2,17 +2,33 @@
  * Manifests: what an operator must say about a network before it can be used (config/models/NAME.conf, INI):
  *
  *	[model]
- *	name = fr_feature            ; letters, digits, - and _
- *	role = embedding             ; detection | landmarks | embedding
- *	file = fr_feature.onnx       ; beside the models directory's other files
- *	sha256 = 87aacdfe…           ; of that file; a mismatch is refused
- *	license = MIT                ; and source = …: shown by `facematchctl model check`, /v1/info
+ *	name = fr_feature       ; letters, digits, - and _
+ *	role = embedding        ; detection | landmarks | embedding
+ *	file = fr_feature.onnx  ; a plain name, in the models directory
+ *	sha256 = 87aacdfe...    ; of that file; a mismatch is refused
+ *	license = MIT           ; this and source are shown by `facematchctl model check` and /v1/info
+ *	source = https://...
  *	[input]
- *	width_px = 112, height_px = 112, color = bgr | rgb | gray, mean = 127, scale = 0.0078125 ; (x - mean)
- ** scale [detection]  decoder = ultraface, …   [landmarks] layout = ibug68, crop… [embedding] dim = 512,
- *template = arcface112 [calibration] points = 0.31:1e-3, …  ; cosine : false match rate, measured;
- *description, impostor_pairs
+ *	width_px = 112          ; with height_px and color the network's input, 1 x channels x height x width
+ *	height_px = 112
+ *	color = bgr             ; rgb | bgr | gray
+ *	mean = 127              ; one number, or one per channel in the network's order
+ *	scale = 0.0078125       ; the same; the network sees (value - mean) * scale, values 0 to 255
+ *	[detection]             ; role detection alone
+ *	decoder = ultraface     ; outputs `scores` 1 x n x 2 and `boxes` 1 x n x 4 (x1 y1 x2 y2, 0..1)
+ *	score_min = 0.65        ; optional, as is iou_max = 0.4
+ *	[landmarks]             ; role landmarks alone
+ *	layout = ibug68         ; one output of 68 x (x, y), 0..1 of the crop
+ *	[embedding]             ; role embedding alone
+ *	template = arcface112   ; five points in 112 x 112, docs/MODELS.md
+ *	dim = 512               ; length of the one output
+ *	[calibration]           ; optional: without it nothing ever matches
+ *	points = 0.31:1e-3,     ; cosine : false match rate, as measured; rising : falling; at least two.
+ *	         0.41:1e-4      ; Goes on over indented lines.
+ *	description = ...       ; on which photos
+ *	impostor_pairs = 1000   ; over how many comparisons of different people
  *
+ * Unknown keys are errors, as are keys given twice and lines beyond 190 characters.
  * Threads: a struct fm_model is immutable after loading.
  */
 #ifndef FM_FACE_MODEL_H
@@ -47,7 +63,8 @@ struct fm_model {
 	size_t dim;
 	size_t calibration_count;
 	struct fm_calibration_point calibration[FM_CALIBRATION_POINTS_MAX]; /* rising cosine, falling rate */
-	char *calibration_description;
+	char *calibration_description;                                      /* NULL when not given */
+	size_t calibration_impostor_pairs;
 	/* "name@" and the first 16 hex digits of SHA-256 over the file's digest and all that changes its
 	 * output: precision and preprocessing. Embeddings with different fingerprints are never compared. */
 	char fingerprint[96];
@@ -55,11 +72,16 @@ struct fm_model {
 };
 
 /*
- * Loads manifest `manifest_path` and its network, looked up in models_dir. Errors name the file, the line or
- * key.
+ * Loads manifest `manifest_path` and its network, looked up in models_dir, and checks that the network has
+ * the inputs and outputs that the manifest says. Errors name the file, the line or key: FM_E_NOT_FOUND,
+ * FM_E_IO, FM_E_INVALID (manifest), FM_E_CORRUPT (sha256 differs, malformed network), FM_E_UNSUPPORTED.
  */
 enum fm_status fm_model_load(const char *manifest_path, const char *models_dir, enum fm_precision precision,
         struct fm_model **ret_model, struct fm_error *err);
 void fm_model_free(struct fm_model *model);
+
+/* "detection", … and "rgb", … as in manifests. */
+const char *fm_model_role_name(enum fm_model_role role);
+const char *fm_color_order_name(enum fm_color_order color);
 
 #endif

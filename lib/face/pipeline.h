@@ -5,6 +5,7 @@
 #ifndef FM_FACE_PIPELINE_H
 #define FM_FACE_PIPELINE_H
 
+#include "lib/face/box.h"
 #include "lib/face/model.h"
 #include "lib/image/decode.h"
 
@@ -24,11 +25,6 @@ enum fm_reason {
 #define FM_REASON_COUNT 7
 /* bit index 0..FM_REASON_COUNT-1 -> "small_face", … */
 const char *fm_reason_name(int bit);
-
-/* Upright, full-size photo pixels. */
-struct fm_box {
-	float x_px, y_px, width_px, height_px;
-};
 
 struct fm_quality {
 	float score;      /* 0..1, all of the below in one number */
@@ -52,7 +48,8 @@ struct fm_faces {
 	bool truncated; /* the photo's bytes end early */
 	size_t count;
 	struct fm_face *faces; /* largest box first */
-	float *embeddings;     /* [count][dim] */
+	float *embeddings;     /* [count][dim]; rows not asked for are zero; NULL when none was */
+	size_t dim;
 	/* milliseconds, for Server-Timing */
 	double decode_ms, detect_ms, embed_ms;
 };

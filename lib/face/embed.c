@@ -1,0 +1,69 @@
+#include "lib/face/embed.h"
+
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/face/input.h"
+#include "lib/nn/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "lib/base/banned.h"
+
+struct fm_embed {
+	const struct fm_model *model;
+	struct fm_session *session;
+	float *input;
+	size_t input_bytes;
+};
+
+void fm_embed_free(struct fm_embed *embed)
+{
+	if (!embed)
+		return;
+	fm_session_free(embed->session);
+	if (embed->input)
+		fm_wipe(embed->input, embed->input_bytes);
+	free(embed->input);
+	free(embed);
+}
+FM_DEFINE_CLEANUP(struct fm_embed *, fm_embed_free);
+
+enum fm_status fm_embed_create(
+        const struct fm_model *model, struct fm_embed **ret_embed, struct fm_error *err)
+{
+	fm_cleanup(fm_embed_freep) struct fm_embed *embed = fm_calloc(1, sizeof(*embed));
+
+	if (!embed)
+		return fm_fail(err, FM_E_NOMEM, "no memory for embeddings");
+	embed->model = model;
+	embed->input_bytes = fm_net_input(model->net, 0)->elements * sizeof(float);
+	embed->input = fm_aligned_alloc(embed->input_bytes);
+	if (!embed->input)
+		return fm_fail(err, FM_E_NOMEM, "no memory for embeddings");
+	enum fm_status status = fm_session_create(model->net, &embed->session, err);
+	if (status != FM_OK)
+		return status;
+	*ret_embed = fm_steal(embed);
+	return FM_OK;
+}
+
+static void normalise(float *vector, size_t dim)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < dim; i++)
+		sum += (double)vector[i] * vector[i];
+	if (!(sum > 0))
+		return;
+	double factor = 1 / sqrt(sum);
+	for (size_t i = 0; i < dim; i++)
+		vector[i] = (float)(vector[i] * factor);
+}
+
+void fm_embed_run(struct fm_embed *embed, const struct fm_image *aligned, float *ret_embedding)
+{
+	fm_input_fill(embed->model, aligned, embed->input);
+	fm_session_run(embed->session, (const float *const[]){embed->input}, (float *const[]){ret_embedding});
+	normalise(ret_embedding, embed->model->dim);
+}
