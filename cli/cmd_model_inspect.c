@@ -5,13 +5,15 @@
 #include "lib/base/mem.h"
 #include "lib/base/sha256.h"
 #include "lib/base/size.h"
+#include "lib/onnx/onnx.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
 
-#define MODEL_BYTES_MAX ((size_t)512 << 20)
+#define PARSED_BYTES_MAX ((size_t)2 << 30)
 
 static const enum fm_precision precisions[] = {FM_FLOAT32, FM_INT8};
 #define PRECISION_COUNT 2
@@ -19,12 +21,14 @@ static const enum fm_precision precisions[] = {FM_FLOAT32, FM_INT8};
 struct inspection {
 	char *bytes;
 	size_t length;
+	struct fm_onnx_model *onnx;
 	struct fm_net *nets[PRECISION_COUNT];
 };
 
 static void inspection_done(struct inspection *inspection)
 {
 	free(inspection->bytes);
+	fm_onnx_free(inspection->onnx);
 	for (size_t i = 0; i < PRECISION_COUNT; i++)
 		fm_net_free(inspection->nets[i]);
 }
@@ -32,9 +36,11 @@ static void inspection_done(struct inspection *inspection)
 static enum fm_status load(struct inspection *inspection, const char *path, struct fm_error *err)
 {
 	enum fm_status status =
-	        fm_file_read(path, MODEL_BYTES_MAX, &inspection->bytes, &inspection->length, err);
+	        fm_file_read(path, FM_ONNX_FILE_BYTES_MAX, &inspection->bytes, &inspection->length, err);
 	if (status)
 		return status;
+	status = fm_onnx_parse(
+	        inspection->bytes, inspection->length, PARSED_BYTES_MAX, &inspection->onnx, err);
 	for (size_t i = 0; !status && i < PRECISION_COUNT; i++) {
 		const struct fm_net_options options = {.precision = precisions[i]};
 		status = fm_net_load_memory(
@@ -50,6 +56,32 @@ static uint64_t net_macs(const struct fm_net *net)
 	for (size_t i = 0; i < fm_net_layer_count(net); i++)
 		macs += fm_net_layer(net, i)->macs;
 	return macs;
+}
+
+/* Denormal weights make some runtimes many times slower; here they are zero. */
+static size_t count_denormals(const struct fm_onnx_model *onnx)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < onnx->initializer_count; i++) {
+		const struct fm_onnx_tensor *tensor = &onnx->initializers[i];
+		const float *values = tensor->data;
+		for (size_t j = 0; tensor->type == FM_ONNX_FLOAT32 && j < tensor->elements; j++)
+			count += fpclassify(values[j]) == FP_SUBNORMAL;
+	}
+	return count;
+}
+
+/* How often the file uses each ONNX operator: {"Conv": 52, …}. */
+static json_t *json_ops(const struct fm_onnx_model *onnx)
+{
+	json_t *ops = json_object();
+
+	for (size_t i = 0; i < onnx->node_count; i++) {
+		json_int_t before = json_integer_value(json_object_get(ops, onnx->nodes[i].op));
+		json_object_set_new(ops, onnx->nodes[i].op, json_integer(before + 1));
+	}
+	return ops;
 }
 
 /* The layers of one op, as the int8 network has them. */
@@ -143,12 +175,14 @@ static json_t *report(
 	char sha256[FM_SHA256_HEX];
 
 	fm_sha256_hex(inspection->bytes, inspection->length, sha256);
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "model",
-	        fm_json_text(path), "sha256", sha256, "file_bytes", (json_int_t)inspection->length, "macs",
-	        (json_int_t)net_macs(int8), "float32_bytes", (json_int_t)fm_net_weight_bytes(float32),
-	        "int8_bytes", (json_int_t)fm_net_weight_bytes(int8), "float32_arena_bytes",
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
+	        "model", fm_json_text(path), "sha256", sha256, "file_bytes", (json_int_t)inspection->length,
+	        "opset", (json_int_t)inspection->onnx->opset, "denormal_weights",
+	        (json_int_t)count_denormals(inspection->onnx), "macs", (json_int_t)net_macs(int8),
+	        "float32_bytes", (json_int_t)fm_net_weight_bytes(float32), "int8_bytes",
+	        (json_int_t)fm_net_weight_bytes(int8), "float32_arena_bytes",
 	        (json_int_t)fm_net_arena_bytes(float32), "int8_arena_bytes",
-	        (json_int_t)fm_net_arena_bytes(int8), "inputs",
+	        (json_int_t)fm_net_arena_bytes(int8), "ops", json_ops(inspection->onnx), "inputs",
 	        json_tensors(int8, fm_net_input_count(int8), fm_net_input), "outputs",
 	        json_tensors(int8, fm_net_output_count(int8), fm_net_output), "kinds",
 	        json_kinds(kinds, kind_count), "layers", json_layers(int8));
@@ -162,6 +196,21 @@ static void print_tensors(const char *title, const struct fm_net *net, size_t co
 		snprintf(name, sizeof(name), "%s", at(net, i)->name);
 		printf("%-22s %s %s\n", title, fm_printable(name), shape);
 	}
+}
+
+static void print_ops(const json_t *ops)
+{
+	const char *op;
+	json_t *count;
+
+	printf("%-22s", "ops");
+	json_object_foreach((json_t *)ops, op, count)
+	{
+		char name[64];
+		snprintf(name, sizeof(name), "%s", op);
+		printf(" %s %" JSON_INTEGER_FORMAT, fm_printable(name), json_integer_value(count));
+	}
+	putchar('\n');
 }
 
 static void print_tables(const struct fm_net *net, const struct kind *kinds, size_t kind_count)
@@ -212,6 +261,7 @@ static int model_inspect_run(struct fm_call *call)
 			status = fm_json_print_line(json, &err);
 		} else {
 			fm_json_print_table(json);
+			print_ops(json_object_get(json, "ops"));
 			print_tensors("input", net, fm_net_input_count(net), fm_net_input);
 			print_tensors("output", net, fm_net_output_count(net), fm_net_output);
 			print_tables(net, kinds, kind_count);
