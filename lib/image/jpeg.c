@@ -23,7 +23,9 @@
 #include "lib/base/banned.h"
 
 enum {
-	SCANS_MAX = 64,      /* encoders write about ten */
+	SCANS_MAX = 64, /* encoders write about ten */
+	SCANS_MAX_ARITHMETIC =
+	        16,          /* missing data reads as zeros at full cost, where Huffman decoding stops */
 	WARNINGS_MAX = 4096, /* one corrupt block is one warning */
 	MARGIN_PX = 2,       /* chroma upsampling reaches this far beyond a cropped edge */
 	GRAY = 128,
@@ -50,7 +52,8 @@ struct reader {
 	struct survey survey;
 	const struct fm_window *window;
 
-	enum fm_status failure; /* set before the jump */
+	enum fm_status failure; /* set before the jump, */
+	const char *reason;     /* and NULL when libjpeg has the message */
 	int warnings;
 	bool decoding;    /* past the headers */
 	bool bytes_ended; /* libjpeg asked for more bytes than there are */
@@ -63,11 +66,13 @@ struct reader {
 	uint8_t *cmyk_row;
 };
 
-static void escape(struct reader *reader, enum fm_status failure) __attribute__((noreturn));
+static void escape(struct reader *reader, enum fm_status failure, const char *reason)
+        __attribute__((noreturn));
 
-static void escape(struct reader *reader, enum fm_status failure)
+static void escape(struct reader *reader, enum fm_status failure, const char *reason)
 {
 	reader->failure = failure;
+	reader->reason = reason;
 	longjmp(reader->escape, 1);
 }
 
@@ -90,7 +95,7 @@ static void on_error(j_common_ptr common)
 {
 	struct reader *reader = common->client_data;
 
-	escape(reader, classify(reader));
+	escape(reader, classify(reader), NULL);
 }
 
 /*
@@ -126,7 +131,7 @@ static void on_message(j_common_ptr common, int level)
 	}
 	/* What follows the end is a consequence, not a further defect. */
 	if (!reader->data_ended && warning != JWRN_JPEG_EOF && ++reader->warnings > WARNINGS_MAX)
-		escape(reader, FM_E_CORRUPT);
+		escape(reader, FM_E_CORRUPT, "too many defects");
 }
 
 static void on_output(j_common_ptr common)
@@ -138,10 +143,8 @@ static void on_progress(j_common_ptr common)
 {
 	struct reader *reader = common->client_data;
 
-	if (reader->jpeg.input_scan_number > SCANS_MAX) {
-		reader->errors.msg_code = JERR_BAD_PROGRESSION;
-		escape(reader, FM_E_CORRUPT);
-	}
+	if (reader->jpeg.input_scan_number > (reader->jpeg.arith_code ? SCANS_MAX_ARITHMETIC : SCANS_MAX))
+		escape(reader, FM_E_CORRUPT, "too many scans");
 }
 
 /* Runs one step; false after libjpeg's (or our) escape from it. */
@@ -166,8 +169,8 @@ static enum fm_status describe(const struct reader *reader, struct fm_error *err
 {
 	char message[JMSG_LENGTH_MAX];
 
-	if (reader->failure == FM_E_NOMEM)
-		return fm_fail(err, FM_E_NOMEM, "no memory to decode the JPEG");
+	if (reader->reason)
+		return fm_fail(err, reader->failure, "JPEG: %s", reader->reason);
 	reader->errors.format_message((j_common_ptr)&reader->jpeg, message);
 	return fm_fail(err, reader->failure, "JPEG: %s", message);
 }
@@ -244,10 +247,8 @@ static void step_header(struct reader *reader)
 	jpeg->progress = &reader->progress;
 	jpeg_mem_src(jpeg, reader->bytes, reader->survey.whole_bytes);
 	jpeg_read_header(jpeg, TRUE);
-	if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4) {
-		reader->errors.msg_code = JERR_CONVERSION_NOTIMPL;
-		escape(reader, FM_E_UNSUPPORTED);
-	}
+	if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
+		escape(reader, FM_E_UNSUPPORTED, "neither 1, 3 nor 4 colour components");
 }
 
 static bool open_reader(const uint8_t *bytes, size_t length, struct reader *reader)
@@ -338,12 +339,12 @@ static void step_rows(struct reader *reader)
 
 	enum fm_status status = fm_image_create((int)width, (int)height, &reader->image, NULL);
 	if (status != FM_OK)
-		escape(reader, status);
+		escape(reader, status, "no memory for the pixels");
 	bool four = jpeg->out_color_space == JCS_CMYK;
 	if (four) {
 		reader->cmyk_row = malloc((size_t)width * 4);
 		if (!reader->cmyk_row)
-			escape(reader, FM_E_NOMEM);
+			escape(reader, FM_E_NOMEM, "no memory for a row");
 	}
 	reader->rect = (struct fm_image_rect){(int)left * denominator, (int)top * denominator,
 	        (int)width * denominator, (int)height * denominator};

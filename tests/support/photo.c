@@ -307,11 +307,17 @@ void test_png_claim(struct test_bytes *png, int width_px, int height_px)
 	test_bytes_done(&header);
 }
 
+/* SOF0 to SOF15, among which three other markers stand. */
+static bool is_frame_header(uint8_t marker)
+{
+	return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+}
+
 void test_jpeg_claim(struct test_bytes *jpeg, int width_px, int height_px)
 {
 	size_t at = 2;
 
-	while (jpeg->data[at + 1] < 0xC0 || jpeg->data[at + 1] > 0xC2)
+	while (!is_frame_header(jpeg->data[at + 1]))
 		at += 2u + ((size_t)jpeg->data[at + 2] << 8 | jpeg->data[at + 3]);
 	uint8_t *size = jpeg->data + at + 5;
 	size[0] = (uint8_t)(height_px >> 8);

@@ -86,10 +86,16 @@ Test(jpeg, gray_becomes_equal_channels)
 Test(jpeg, more_scans_than_any_encoder_writes_are_refused)
 {
 	fm_cleanup(fm_image_done) struct fm_image scene = test_scene(WIDTH, HEIGHT), image = {0};
-	fm_cleanup(test_bytes_done) struct test_bytes photo = test_jpeg_encode(
-	        &scene, &(struct test_jpeg){.colour = TEST_GRAY, .scan_per_coefficient = true});
 
-	cr_expect_eq(fm_image_decode(photo.data, photo.length, &limits, 1, &image, NULL, NULL), FM_E_CORRUPT);
+	for (int arithmetic = 0; arithmetic < 2; arithmetic++) {
+		struct test_jpeg options = {
+		        .colour = TEST_GRAY, .scan_per_coefficient = true, .arithmetic = arithmetic};
+		fm_cleanup(test_bytes_done) struct test_bytes photo = test_jpeg_encode(&scene, &options);
+		struct fm_error err = {0};
+		cr_expect_eq(fm_image_decode(photo.data, photo.length, &limits, 1, &image, NULL, &err),
+		        FM_E_CORRUPT);
+		cr_expect_not_null(strstr(err.message, "scans"), "%s", err.message);
+	}
 }
 
 Test(jpeg, trailing_bytes_and_a_missing_end_marker_do_no_harm)
