@@ -129,7 +129,7 @@ enum fm_status fm_multipart_parse(const char *content_type, struct fm_slice body
 			break;
 		while (at < end && is_blank(*at))
 			at++;
-		if (at < end && *at == '\r')
+		if (at < end && (*at == '\r' || (*at == '-' && at + 1 == end)))
 			at++;
 		if (at == end)
 			return fm_fail(err, FM_E_TRUNCATED, "the multipart body has no closing boundary");

@@ -113,7 +113,7 @@ Test(request, numbers)
 		char name[2] = {*key, '\0'};
 		cr_expect_eq(fm_request_integer(&request, name, 0, 1000, 3, &whole, &err), FM_E_INVALID, "%s",
 		        name);
-		if (*key != 'e')
+		if (*key != 'd' && *key != 'e')
 			cr_expect_eq(fm_request_real(&request, name, 0, 1e300, 3, &real, &err), FM_E_INVALID,
 			        "%s", name);
 	}
