@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check demo models format check-format check-source install-deps
+SELF_SUFFICIENT := help clean check demo models format check-format install-deps
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -200,8 +200,8 @@ run-all-binaries: all $(TESTS) $(HTTP_TESTS) $(REPLAYS)
 run-stress: $(STRESSES)
 	@FM_BUILD=$(B) $(RUN_TESTS) $(STRESSES)
 
-check-source: ## layers, outside libraries, headers, format: the rules that a script can check
-	@scripts/check-layers.sh
+check-source: $(LIB) ## layers, outside libraries, headers, format: the rules that a script can check
+	@CFLAGS_HEADERS=-I$(B)/gen scripts/check-layers.sh $(if $(filter release,$(VARIANT)),--objects $(B))
 
 check-isa: tests models ## the tests again under each ISA cap that this machine can run
 	@for isa in scalar avx2 avx512vnni; do \

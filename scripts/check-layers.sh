@@ -41,7 +41,7 @@ outside=(
 	"webp/* lib/image/webp.c"
 	"*onnx.pb-c.h lib/onnx/*"
 	"protobuf-c/* lib/onnx/*"
-	"ini.h lib/face/model.c|daemon/config.c"
+	"ini.h lib/face/manifest.c|daemon/config.c"
 	"nettle/* lib/base/sha256.c"
 	"uuid/* lib/base/uuid.c"
 	"immintrin.h lib/kernels/*|lib/cpu/*"
@@ -153,7 +153,7 @@ compile_header() {
 	*_avx512*.h) isa="-mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni" ;;
 	esac
 	[ -z "$isa" ] || [[ $(${CC:-gcc} -dumpmachine) == x86_64* ]] || return 0
-	echo "#include \"$1\"" | ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -I. $isa ${CFLAGS_HEADERS:-} -Wall -Wextra -Werror \
+	echo "#include \"$1\"" | ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -I. $isa ${CFLAGS_HEADERS:--Ibuild/release/gen} -Wall -Wextra -Werror \
 		-fsyntax-only -x c - 2>&1 | sed -n "1s|^|$1: does not compile alone: |p"
 }
 export -f compile_header
