@@ -83,7 +83,7 @@ static int embed_run(struct fm_call *call)
 	fm_cleanup(fm_pipeline_freep) struct fm_pipeline *pipeline = NULL;
 	struct fm_progress progress;
 	struct fm_error err;
-	int result;
+	int result = FM_EXIT_OK;
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, SIZE_MAX, &result))
 		return result;
