@@ -9,6 +9,7 @@
 #include "lib/base/banned.h"
 
 #define LANES   FM_LANES_AVX512
+#define ROWS    2 /* of outputs at once */
 #define PIXELS  4 /* outputs of a row at once */
 #define VECTORS 4 /* of one pixel's channels at once, where pixels are taken one by one */
 
@@ -84,117 +85,161 @@ static void any_pixels(const struct work *work, size_t y, struct fm_span rows, s
 	}
 }
 
-/* A run of outputs in one row of a 3x3 kernel, whose columns all lie inside, and some of their channels. */
+/* Runs of outputs in one row or two of a 3x3 kernel, whose columns all lie inside, and some of their
+ * channels. */
 struct strip {
 	float *out;
-	const float *in, *weights, *residual; /* residual: NULL when there is none */
-	size_t outputs, rows, channels, in_row, residual_stride, lanes;
+	const float *in, *weights,
+	        *residual; /* in: at the first tap that exists; residual: NULL when there is none */
+	size_t outputs, channels, in_row, out_row, residual_stride, residual_row, lanes;
+	struct fm_span taps; /* rows of the kernel that lie inside: all of them where there are two rows of
+	                        outputs */
 };
 
-/* The first `pixels` outputs of a strip; then moves it on. */
-FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, size_t pixels, size_t stride,
-        size_t lanes, __m512 bias, __m512 slope)
+/*
+ * The first `pixels` outputs of `rows` rows; then moves the strip on. The input goes by row-major, so every
+ * sum takes its taps row-major.
+ */
+FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, size_t rows, size_t pixels,
+        size_t stride, size_t lanes, const __m512 tap[9], __m512 bias, __m512 slope)
 {
-	const float *in = s->in, *w = s->weights;
-	__m512 sum[PIXELS];
+	const float *in = s->in;
+	__m512 sum[ROWS][PIXELS];
 
 	FM_UNROLL
-	for (size_t p = 0; p < pixels; p++)
-		sum[p] = _mm512_set1_ps(-0.0f);
-	for (size_t ky = 0; ky < s->rows; ky++) {
-		__m512 tap[3];
-
+	for (size_t r = 0; r < rows; r++) {
 		FM_UNROLL
-		for (size_t kx = 0; kx < 3; kx++)
-			tap[kx] = fm_load_avx512(w + kx * s->channels, lanes);
+		for (size_t p = 0; p < pixels; p++)
+			sum[r][p] = _mm512_set1_ps(-0.0f);
+	}
+	FM_UNROLL
+	for (size_t y = 0; y < (rows - 1) * stride + 3; y++) {
+		if (rows == 1 && (y < s->taps.begin || y >= s->taps.end))
+			continue;
 		FM_UNROLL
-		for (size_t col = 0; col < (pixels - 1) * stride + 3; col++) {
-			__m512 value = fm_load_avx512(in + col * s->channels, lanes);
+		for (size_t x = 0; x < (pixels - 1) * stride + 3; x++) {
+			__m512 value = fm_load_avx512(in + x * s->channels, lanes);
 			FM_UNROLL
-			for (size_t p = 0; p < pixels; p++) {
-				if (col >= p * stride && col < p * stride + 3)
-					sum[p] = _mm512_add_ps(
-					        sum[p], _mm512_mul_ps(value, tap[col - p * stride]));
+			for (size_t r = 0; r < rows; r++) {
+				FM_UNROLL
+				for (size_t p = 0; p < pixels; p++) {
+					size_t ky = y - r * stride, kx = x - p * stride; /* wraps: no tap */
+					if (ky < 3 && kx < 3)
+						sum[r][p] = _mm512_add_ps(
+						        sum[r][p], _mm512_mul_ps(value, tap[ky * 3 + kx]));
+				}
 			}
 		}
 		in += s->in_row;
-		w += 3 * s->channels;
 	}
 	FM_UNROLL
-	for (size_t p = 0; p < pixels; p++) {
-		__m512 v = fm_finish_avx512(epilogue, sum[p], bias, slope, s->residual, lanes);
-		fm_store_avx512(s->out, v, lanes);
-		s->out += s->channels;
-		if (s->residual != NULL)
-			s->residual += s->residual_stride;
+	for (size_t r = 0; r < rows; r++) {
+		FM_UNROLL
+		for (size_t p = 0; p < pixels; p++) {
+			const float *residual = s->residual;
+			if (residual != NULL)
+				residual += r * s->residual_row + p * s->residual_stride;
+			__m512 v = fm_finish_avx512(epilogue, sum[r][p], bias, slope, residual, lanes);
+			fm_store_avx512(s->out + r * s->out_row + p * s->channels, v, lanes);
+		}
 	}
 	s->in += pixels * stride * s->channels;
+	s->out += pixels * s->channels;
+	if (s->residual != NULL)
+		s->residual += pixels * s->residual_stride;
 }
 
 /* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
 FM_INLINE void strip_3x3(
-        struct strip s, struct fm_epilogue epilogue, size_t channel, size_t stride, size_t lanes)
+        struct strip s, struct fm_epilogue epilogue, size_t channel, size_t rows, size_t stride, size_t lanes)
 {
 	__m512 bias = fm_bias_avx512(&epilogue, channel, lanes),
 	       slope = fm_slope_avx512(&epilogue, channel, lanes);
+	__m512 tap[9];
 
+	FM_UNROLL
+	for (size_t t = 0; t < 9; t++)
+		tap[t] = fm_load_avx512(s.weights + t * s.channels, lanes);
 	for (; s.outputs >= PIXELS; s.outputs -= PIXELS)
-		taps_3x3(&s, &epilogue, PIXELS, stride, lanes, bias, slope);
+		taps_3x3(&s, &epilogue, rows, PIXELS, stride, lanes, tap, bias, slope);
 	for (; s.outputs > 0; s.outputs--)
-		taps_3x3(&s, &epilogue, 1, stride, lanes, bias, slope);
+		taps_3x3(&s, &epilogue, rows, 1, stride, lanes, tap, bias, slope);
 }
 
-static __attribute__((noinline)) void strip_3x3_stride1(
-        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+typedef void strip_function(const struct strip *strip, const struct fm_epilogue *epilogue, size_t channel);
+
+static void rows_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, LANES);
+	strip_3x3(*s, *epilogue, channel, ROWS, 1, LANES);
 }
 
-static __attribute__((noinline)) void strip_3x3_stride2(
-        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+static void rows_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 2, LANES);
+	strip_3x3(*s, *epilogue, channel, ROWS, 2, LANES);
 }
 
-static __attribute__((noinline)) void strip_3x3_tail(
-        const struct strip *s, const struct fm_epilogue *epilogue, size_t channel, size_t stride)
+static void row_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	if (stride == 1)
-		strip_3x3(*s, *epilogue, channel, 1, s->lanes);
-	else
-		strip_3x3(*s, *epilogue, channel, 2, s->lanes);
+	strip_3x3(*s, *epilogue, channel, 1, 1, LANES);
 }
 
-static void row_3x3(const struct work *work, size_t y, struct fm_span rows, struct fm_span inside)
+static void row_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+{
+	strip_3x3(*s, *epilogue, channel, 1, 2, LANES);
+}
+
+static void tail_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+{
+	strip_3x3(*s, *epilogue, channel, 1, 1, s->lanes);
+}
+
+static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+{
+	strip_3x3(*s, *epilogue, channel, 1, 2, s->lanes);
+}
+
+static void run_strip(strip_function *function, const struct work *work, size_t y, struct fm_span taps,
+        struct fm_span inside, size_t c)
 {
 	const struct fm_dwconv_shape *s = work->shape;
 	const struct fm_epilogue *epilogue = work->epilogue;
-	size_t in_y = y * s->stride_h + rows.begin - s->pad_top;
+	size_t in_y = y * s->stride_h + taps.begin - s->pad_top;
 	size_t in_x = inside.begin * s->stride_w - s->pad_left;
 	size_t pixel = y * s->out_w + inside.begin;
+	struct strip strip = {
+	        .out = work->out + pixel * s->channels + c,
+	        .in = work->in + (in_y * s->in_w + in_x) * s->channels + c,
+	        .weights = work->weights + c,
+	        .outputs = inside.end - inside.begin,
+	        .channels = s->channels,
+	        .in_row = s->in_w * s->channels,
+	        .out_row = s->out_w * s->channels,
+	        .residual_stride = epilogue->residual_stride,
+	        .residual_row = s->out_w * epilogue->residual_stride,
+	        .lanes = s->channels - c,
+	        .taps = taps,
+	};
 
-	for (size_t c = 0; c < s->channels; c += LANES) {
-		struct strip strip = {
-		        .out = work->out + pixel * s->channels + c,
-		        .in = work->in + (in_y * s->in_w + in_x) * s->channels + c,
-		        .weights = work->weights + rows.begin * 3 * s->channels + c,
-		        .outputs = inside.end - inside.begin,
-		        .rows = rows.end - rows.begin,
-		        .channels = s->channels,
-		        .in_row = s->in_w * s->channels,
-		        .residual_stride = epilogue->residual_stride,
-		        .lanes = s->channels - c,
-		};
+	if (epilogue->residual != NULL)
+		strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
+	function(&strip, epilogue, c);
+}
 
-		if (epilogue->residual != NULL)
-			strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
-		if (strip.lanes < LANES)
-			strip_3x3_tail(&strip, epilogue, c, s->stride_w);
-		else if (s->stride_w == 1)
-			strip_3x3_stride1(&strip, epilogue, c);
-		else
-			strip_3x3_stride2(&strip, epilogue, c);
-	}
+/* The columns `inside` of one row of outputs, or of ROWS of them whose taps all lie inside. */
+static void inside_3x3(
+        const struct work *work, size_t y, size_t rows, struct fm_span taps, struct fm_span inside)
+{
+	const struct fm_dwconv_shape *s = work->shape;
+	bool twice = s->stride_w == 2;
+	strip_function *full =
+	        rows == ROWS ? (twice ? rows_stride2 : rows_stride1) : (twice ? row_stride2 : row_stride1);
+	strip_function *tail = twice ? tail_stride2 : tail_stride1;
+	size_t c = 0;
+
+	for (; c + LANES <= s->channels; c += LANES)
+		run_strip(full, work, y, taps, inside, c);
+	for (size_t r = 0; c < s->channels && r < rows; r++)
+		run_strip(tail, work, y + r, taps, inside, c);
 }
 
 void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
@@ -203,18 +248,24 @@ void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
 	const struct fm_dwconv_shape *s = shape;
 	const struct work work = {shape, epilogue, in, weights, out};
 	bool fast = s->kernel_h == 3 && s->kernel_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 &&
-	            (s->stride_w == 1 || s->stride_w == 2);
+	            s->stride_h == s->stride_w && s->stride_w <= 2;
+	struct fm_span columns = {0, 0}, lines = {0, 0};
 
-	for (size_t y = 0; y < s->out_h; y++) {
-		struct fm_span rows =
+	if (fast) {
+		columns = fm_span_interior(s->out_w, s->in_w, 3, s->stride_w, 1, s->pad_left);
+		lines = fm_span_interior(s->out_h, s->in_h, 3, s->stride_h, 1, s->pad_top);
+	}
+	for (size_t y = 0, rows; y < s->out_h; y += rows) {
+		struct fm_span taps =
 		        fm_span_taps(y, s->in_h, s->kernel_h, s->stride_h, s->dilation_h, s->pad_top);
-		struct fm_span inside = {0, 0};
+		struct fm_span inside = taps.begin < taps.end ? columns : (struct fm_span){0, 0};
 
-		if (fast && rows.begin < rows.end)
-			inside = fm_span_interior(s->out_w, s->in_w, 3, s->stride_w, 1, s->pad_left);
-		any_pixels(&work, y, rows, 0, inside.begin);
+		rows = y >= lines.begin && y + ROWS <= lines.end ? ROWS : 1;
 		if (inside.begin < inside.end)
-			row_3x3(&work, y, rows, inside);
-		any_pixels(&work, y, rows, inside.end, s->out_w);
+			inside_3x3(&work, y, rows, taps, inside);
+		for (size_t r = 0; r < rows; r++) {
+			any_pixels(&work, y + r, taps, 0, inside.begin);
+			any_pixels(&work, y + r, taps, inside.end, s->out_w);
+		}
 	}
 }

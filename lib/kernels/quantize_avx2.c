@@ -1,7 +1,7 @@
 /*
- * Four rows at a time, so that the reductions across lanes and the divisions are shared by them and their
- * latency hides behind the other rows. Rows past the end repeat the last one: written twice, with the same
- * bytes.
+ * Two passes over blocks of rows. The first finds the ranges of four rows at a time, so that they share the
+ * reductions across lanes and the divisions; the second, in which nothing waits for these any more,
+ * quantizes.
  */
 #include "lib/kernels/epilogue_avx2.h"
 #include "lib/kernels/quantize.h"
@@ -10,7 +10,9 @@
 
 #include "lib/base/banned.h"
 
-#define ROWS 4
+#define LANES FM_LANES_AVX2
+#define ROWS  4
+#define BLOCK 16 /* a multiple of ROWS, few enough to stay in the first cache for the second pass */
 
 /* Lanes [a b c d] of the result: the lowest of each vector. */
 FM_INLINE __m128 lowest(__m256 a, __m256 b, __m256 c, __m256 d)
@@ -35,12 +37,25 @@ FM_INLINE __m128 highest(__m256 a, __m256 b, __m256 c, __m256 d)
 	return _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
 }
 
+/* Widens each row's range by its next vector, of `lanes` elements: past the end it is 0, which is in every
+ * range. */
+FM_INLINE void widen(__m256 low[ROWS], __m256 high[ROWS], const float *a, size_t a_stride,
+        const size_t index[ROWS], size_t lanes)
+{
+	FM_UNROLL
+	for (size_t r = 0; r < ROWS; r++) {
+		__m256 x = fm_load_avx2(a + index[r] * a_stride, lanes);
+		low[r] = _mm256_min_ps(low[r], x);
+		high[r] = _mm256_max_ps(high[r], x);
+	}
+}
+
 FM_INLINE __m256i round_to_s32(__m256 x, __m256 inverse, __m256i zero)
 {
 	return _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)), zero);
 }
 
-static void quantize_row(
+FM_INLINE void quantize_row(
         uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
 {
 	/* vpackssdw and vpackuswb work within 128-bit lanes; this puts the eight groups of four in order. */
@@ -57,10 +72,9 @@ static void quantize_row(
 		__m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(s0, s1), _mm256_packs_epi32(s2, s3));
 		_mm256_storeu_si256((__m256i *)(codes + t), _mm256_permutevar8x32_epi32(bytes, order));
 	}
-	for (; t < k; t += 8) {
-		size_t count = k - t < 8 ? k - t : 8;
-		__m256 x = _mm256_maskload_ps(row + t, fm_mask_avx2(count));
-		__m256i s = round_to_s32(x, inverse, zero);
+	for (; t < k; t += LANES) {
+		size_t count = k - t < LANES ? k - t : LANES;
+		__m256i s = round_to_s32(fm_load_avx2(row + t, count), inverse, zero);
 		__m128i words = _mm_packs_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 		int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
 		memcpy(codes + t, &eight, count);
@@ -69,46 +83,51 @@ static void quantize_row(
 		memset(codes + k, 0, k_padded - k);
 }
 
+/* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
+FM_INLINE void find_ranges(
+        float *inverse, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m, size_t k)
+{
+	size_t index[ROWS], t;
+	__m256 low[ROWS], high[ROWS];
+
+	FM_UNROLL
+	for (size_t r = 0; r < ROWS; r++) {
+		index[r] = r < m ? r : m - 1;
+		low[r] = high[r] = _mm256_setzero_ps();
+	}
+	for (t = 0; t + LANES <= k; t += LANES)
+		widen(low, high, a + t, a_stride, index, LANES);
+	if (t < k)
+		widen(low, high, a + t, a_stride, index, k - t);
+	__m128 lows = lowest(low[0], low[1], low[2], low[3]);
+	__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
+	__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
+	__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
+	__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
+	__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
+	zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
+	_mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), scale));
+
+	float scales[ROWS];
+	int32_t zeros[ROWS];
+	_mm_storeu_ps(scales, scale);
+	_mm_storeu_si128((__m128i *)zeros, zero);
+	for (size_t r = 0; r < ROWS && r < m; r++)
+		quant[r] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
+}
+
 void fm_quantize_rows_avx2(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
         size_t k, size_t k_padded)
 {
-	for (size_t i = 0; i < m; i += ROWS) {
-		size_t index[ROWS];
-		__m256 low[ROWS], high[ROWS];
+	for (size_t i = 0; i < m; i += BLOCK) {
+		size_t rows = m - i < BLOCK ? m - i : BLOCK;
+		float inverse[BLOCK];
 
-		FM_UNROLL
-		for (size_t r = 0; r < ROWS; r++) {
-			index[r] = i + r < m ? i + r : m - 1;
-			low[r] = high[r] = _mm256_setzero_ps();
-		}
-		for (size_t t = 0; t < k; t += 8) {
-			__m256i mask = fm_mask_avx2(k - t);
-
-			FM_UNROLL
-			for (size_t r = 0; r < ROWS; r++) {
-				__m256 x = _mm256_maskload_ps(a + index[r] * a_stride + t, mask);
-				low[r] = _mm256_min_ps(low[r], x);
-				high[r] = _mm256_max_ps(high[r], x);
-			}
-		}
-		__m128 lows = lowest(low[0], low[1], low[2], low[3]);
-		__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
-		__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
-		__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
-		__m128 inverse = _mm_div_ps(_mm_set1_ps(1.0f), scale);
-		__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
-		__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
-		zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
-
-		float scales[ROWS], inverses[ROWS];
-		int32_t zeros[ROWS];
-		_mm_storeu_ps(scales, scale);
-		_mm_storeu_ps(inverses, inverse);
-		_mm_storeu_si128((__m128i *)zeros, zero);
-		for (size_t r = 0; r < ROWS; r++) {
-			quant[index[r]] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
-			quantize_row(q + index[r] * k_padded, a + index[r] * a_stride, k, k_padded,
-			        inverses[r], zeros[r]);
-		}
+		for (size_t r = 0; r < rows; r += ROWS)
+			find_ranges(
+			        inverse + r, quant + i + r, a + (i + r) * a_stride, a_stride, rows - r, k);
+		for (size_t r = 0; r < rows; r++)
+			quantize_row(q + (i + r) * k_padded, a + (i + r) * a_stride, k, k_padded, inverse[r],
+			        quant[i + r].zero);
 	}
 }

@@ -1,7 +1,7 @@
 /*
- * Four rows at a time, so that the reductions across lanes and the divisions are shared by them and their
- * latency hides behind the other rows. Rows past the end repeat the last one: written twice, with the same
- * bytes.
+ * Two passes over blocks of rows. The first finds the ranges of four rows at a time, so that they share the
+ * reductions across lanes and the divisions; the second, in which nothing waits for these any more,
+ * quantizes.
  */
 #include "lib/kernels/epilogue_avx512.h"
 #include "lib/kernels/quantize.h"
@@ -10,7 +10,9 @@
 
 #include "lib/base/banned.h"
 
-#define ROWS 4
+#define LANES FM_LANES_AVX512
+#define ROWS  4
+#define BLOCK 16 /* a multiple of ROWS, few enough to stay in the first cache for the second pass */
 
 /* Lanes [a b c d] of the result: the lowest of each vector. */
 FM_INLINE __m128 lowest(__m512 a, __m512 b, __m512 c, __m512 d)
@@ -33,12 +35,25 @@ FM_INLINE __m128 highest(__m512 a, __m512 b, __m512 c, __m512 d)
 	return _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
+/* Widens each row's range by its next vector, of `lanes` elements: past the end it is 0, which is in every
+ * range. */
+FM_INLINE void widen(__m512 low[ROWS], __m512 high[ROWS], const float *a, size_t a_stride,
+        const size_t index[ROWS], size_t lanes)
+{
+	FM_UNROLL
+	for (size_t r = 0; r < ROWS; r++) {
+		__m512 x = fm_load_avx512(a + index[r] * a_stride, lanes);
+		low[r] = _mm512_min_ps(low[r], x);
+		high[r] = _mm512_max_ps(high[r], x);
+	}
+}
+
 FM_INLINE __m512i round_to_s32(__m512 x, __m512 inverse, __m512i zero)
 {
 	return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)), zero);
 }
 
-static void quantize_row(
+FM_INLINE void quantize_row(
         uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
 {
 	/* vpackssdw and vpackuswb work within 128-bit lanes; this puts the sixteen groups of four in order.
@@ -56,56 +71,63 @@ static void quantize_row(
 		__m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(s0, s1), _mm512_packs_epi32(s2, s3));
 		_mm512_storeu_si512(codes + t, _mm512_permutexvar_epi32(order, bytes));
 	}
-	for (; t < k; t += 16) {
-		__mmask16 mask = fm_mask_avx512(k - t);
-		__m512i s = round_to_s32(_mm512_maskz_loadu_ps(mask, row + t), inverse, zero);
+	for (; t < k; t += LANES) {
+		__m512i s = round_to_s32(fm_load_avx512(row + t, k - t), inverse, zero);
 		__m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(s, _mm512_setzero_si512()));
-		_mm_mask_storeu_epi8(codes + t, mask, bytes);
+		if (k - t >= LANES)
+			_mm_storeu_si128((__m128i *)(codes + t), bytes);
+		else
+			_mm_mask_storeu_epi8(codes + t, fm_mask_avx512(k - t), bytes);
 	}
 	if (k < k_padded)
 		memset(codes + k, 0, k_padded - k);
 }
 
+/* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
+FM_INLINE void find_ranges(
+        float *inverse, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m, size_t k)
+{
+	size_t index[ROWS], t;
+	__m512 low[ROWS], high[ROWS];
+
+	FM_UNROLL
+	for (size_t r = 0; r < ROWS; r++) {
+		index[r] = r < m ? r : m - 1;
+		low[r] = high[r] = _mm512_setzero_ps();
+	}
+	for (t = 0; t + LANES <= k; t += LANES)
+		widen(low, high, a + t, a_stride, index, LANES);
+	if (t < k)
+		widen(low, high, a + t, a_stride, index, k - t);
+	__m128 lows = lowest(low[0], low[1], low[2], low[3]);
+	__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
+	__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
+	__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
+	__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
+	__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
+	zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
+	_mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), scale));
+
+	float scales[ROWS];
+	int32_t zeros[ROWS];
+	_mm_storeu_ps(scales, scale);
+	_mm_storeu_si128((__m128i *)zeros, zero);
+	for (size_t r = 0; r < ROWS && r < m; r++)
+		quant[r] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
+}
+
 void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
         size_t m, size_t k, size_t k_padded)
 {
-	for (size_t i = 0; i < m; i += ROWS) {
-		size_t index[ROWS];
-		__m512 low[ROWS], high[ROWS];
+	for (size_t i = 0; i < m; i += BLOCK) {
+		size_t rows = m - i < BLOCK ? m - i : BLOCK;
+		float inverse[BLOCK];
 
-		FM_UNROLL
-		for (size_t r = 0; r < ROWS; r++) {
-			index[r] = i + r < m ? i + r : m - 1;
-			low[r] = high[r] = _mm512_setzero_ps();
-		}
-		for (size_t t = 0; t < k; t += 16) {
-			__mmask16 mask = fm_mask_avx512(k - t);
-
-			FM_UNROLL
-			for (size_t r = 0; r < ROWS; r++) {
-				__m512 x = _mm512_maskz_loadu_ps(mask, a + index[r] * a_stride + t);
-				low[r] = _mm512_min_ps(low[r], x);
-				high[r] = _mm512_max_ps(high[r], x);
-			}
-		}
-		__m128 lows = lowest(low[0], low[1], low[2], low[3]);
-		__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
-		__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
-		__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
-		__m128 inverse = _mm_div_ps(_mm_set1_ps(1.0f), scale);
-		__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
-		__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
-		zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
-
-		float scales[ROWS], inverses[ROWS];
-		int32_t zeros[ROWS];
-		_mm_storeu_ps(scales, scale);
-		_mm_storeu_ps(inverses, inverse);
-		_mm_storeu_si128((__m128i *)zeros, zero);
-		for (size_t r = 0; r < ROWS; r++) {
-			quant[index[r]] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
-			quantize_row(q + index[r] * k_padded, a + index[r] * a_stride, k, k_padded,
-			        inverses[r], zeros[r]);
-		}
+		for (size_t r = 0; r < rows; r += ROWS)
+			find_ranges(
+			        inverse + r, quant + i + r, a + (i + r) * a_stride, a_stride, rows - r, k);
+		for (size_t r = 0; r < rows; r++)
+			quantize_row(q + (i + r) * k_padded, a + (i + r) * a_stride, k, k_padded, inverse[r],
+			        quant[i + r].zero);
 	}
 }
