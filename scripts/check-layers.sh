@@ -63,11 +63,10 @@ libc=" assert.h ctype.h dirent.h endian.h errno.h fcntl.h fenv.h float.h getopt.
 	sys/stat.h sys/statvfs.h sys/syscall.h sys/time.h sys/types.h sys/uio.h sys/un.h sys/utsname.h sys/wait.h "
 libc=$(tr -s '\t\n' ' ' <<<"$libc")
 
-room_of() {
-	case $1 in
-	lib/*/*) cut -d/ -f1-2 <<<"$1" ;;
-	*) cut -d/ -f1 <<<"$1" ;;
-	esac
+# Sets room. No subshell: this runs for every include.
+find_room() {
+	room=${1%%/*}
+	[[ $1 != lib/*/* ]] || { room=${1#lib/} && room=lib/${room%%/*}; }
 }
 
 # matches PATH "PATTERN|PATTERN"
@@ -88,8 +87,7 @@ matches() {
 }
 
 check_include() {
-	local file=$1 header=$2 room target allowed row known=
-	room=$(room_of "$file")
+	local file=$1 header=$2 room here allowed row known=
 	for row in "${outside[@]}"; do
 		matches "$header" "${row%% *}" || continue
 		known=yes
@@ -99,13 +97,15 @@ check_include() {
 	[ -z "$known" ] || return
 	case $header in
 	lib/* | daemon/* | cli/* | tests/*)
-		target=$(room_of "$header")
+		find_room "$file"
+		here=$room
+		find_room "$header"
 		[ -e "$header" ] || breach "$file: includes $header, which is not there"
-		[ "$target" != "$room" ] || return
-		for allowed in ${below[$room]-}; do
-			case $target in "$allowed" | "$allowed"/*) return ;; esac
+		[ "$room" != "$here" ] || return
+		for allowed in ${below[$here]-}; do
+			case $room in "$allowed" | "$allowed"/*) return ;; esac
 		done
-		breach "$file: includes $header: $room may include from ${below[$room]:-nothing else}"
+		breach "$file: includes $header: $here may include from ${below[$here]:-nothing else}"
 		;;
 	*)
 		[ "${libc/ $header /}" != "$libc" ] ||
@@ -116,7 +116,8 @@ check_include() {
 
 mapfile -t sources < <(find lib daemon cli -name '*.[ch]' 2>/dev/null | sort)
 for file in "${sources[@]}"; do
-	[ -n "${below[$(room_of "$file")]+there}" ] || breach "$file: its room is not in the table of rooms"
+	find_room "$file"
+	[ -n "${below[$room]+there}" ] || breach "$file: its room is not in the table of rooms"
 done
 while read -r file header; do
 	check_include "$file" "$header"
@@ -126,16 +127,14 @@ done < <(grep -HoE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]+' "${
 for file in "${sources[@]}"; do
 	case $file in
 	*.c)
-		last=$(grep -E '^#include' "$file" | tail -n 1)
-		[ "$last" = '#include "lib/base/banned.h"' ] ||
+		[ "$(sed -n '/^#include/h; ${x; p}' "$file")" = '#include "lib/base/banned.h"' ] ||
 			breach "$file: its last #include must be \"lib/base/banned.h\""
 		;;
 	*.h)
 		guard=${file#lib/}
-		guard=FM_$(tr 'a-z./-' 'A-Z___' <<<"$guard")
-		if ! grep -q "^#ifndef $guard\$" "$file" || ! grep -q "^#define $guard\$" "$file"; then
-			breach "$file: wants the include guard $guard"
-		fi
+		guard=${guard//[.\/-]/_}
+		guard=FM_${guard^^}
+		[ "$(grep -cE "^#(ifndef|define) $guard\$" "$file")" -eq 2 ] || breach "$file: wants the include guard $guard"
 		;;
 	esac
 done
@@ -163,8 +162,8 @@ done < <(printf '%s\n' "${sources[@]}" | grep '\.h$' | xargs -r -P "$(nproc)" -I
 
 mapfile -t written < <(find lib daemon cli tests scripts -regex '.*\.\(c\|h\|sh\|py\|js\|mjs\)' 2>/dev/null | sort)
 for file in "${written[@]}"; do
-	lines=$(wc -l <"$file")
-	[ "$lines" -le 600 ] || breach "$file: has $lines lines, split at 600"
+	mapfile -t lines <"$file"
+	[ ${#lines[@]} -le 600 ] || breach "$file: has ${#lines[@]} lines, split at 600"
 done
 
 # The build and the daemon must not lean on one developer's machine; tests may look for optional data beside the tree.

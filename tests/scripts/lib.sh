@@ -34,3 +34,11 @@ refused() {
 empty_or_absent() {
 	[ ! -e "$1" ] || [ -z "$(find "$1" -type f)" ]
 }
+
+# For check: says something only when the command fails.
+quietly() {
+	"$@" >"$scratch/log" 2>&1 || {
+		cat "$scratch/log"
+		return 1
+	}
+}

@@ -28,7 +28,7 @@ run() {
 }
 
 good_tree
-check "a tree that keeps the rules passes" run
+check "a tree that keeps the rules passes" quietly run
 
 breach() { # NAME TEXT COMMAND...: after COMMAND the check must fail and say TEXT
 	local name=$1 text=$2
@@ -80,5 +80,5 @@ refused "a library with a mutable global" "keeps a mutable global: fm_counter" r
 object static 'int fm_x(void); int fm_x(void) { static int calls; return ++calls; }'
 refused "a library with a mutable static" "keeps a mutable global: calls" run --objects "$scratch/objects"
 object table 'const char *fm_x(int); const char *fm_x(int i) { static const char *const names[] = {"a", "b"}; return names[i]; }'
-check "a constant table of pointers is no mutable global" run --objects "$scratch/objects"
+check "a constant table of pointers is no mutable global" quietly run --objects "$scratch/objects"
 exit $failed

@@ -5,12 +5,6 @@ set -uo pipefail
 cd "$root" || exit 1
 
 build=${FM_BUILD:-build/release}
-quietly() {
-	"$@" >"$scratch/log" 2>&1 || {
-		cat "$scratch/log"
-		return 1
-	}
-}
 check "the demonstration's answers are right" quietly scripts/demo.sh "$build"
 check "it shows a match" grep -qE '^ +sample1.jpg .* match +Anna' "$scratch/log"
 check "it shows a stranger" grep -qE '^ +sample4.jpg .* unknown +-' "$scratch/log"

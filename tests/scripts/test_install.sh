@@ -8,16 +8,13 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 stage=$scratch/stage
 variant=${FM_BUILD:-build/release}
 run_make() {
-	make --no-print-directory VARIANT="${variant##*/}" DESTDIR="$stage" "$@" >"$scratch/log" 2>&1 || {
-		tail -n 20 "$scratch/log"
-		return 1
-	}
+	quietly make --no-print-directory VARIANT="${variant##*/}" DESTDIR="$stage" "$@"
 }
 prefix=$stage/usr/local
 
 check "installs" run_make install
-check "the daemon runs" "$prefix/sbin/facematchd" --version >/dev/null
-check "facematchctl runs" "$prefix/bin/facematchctl" --version >/dev/null
+check "the daemon runs" quietly "$prefix/sbin/facematchd" --version
+check "facematchctl runs" quietly "$prefix/bin/facematchctl" --version
 for network in fr_detect fr_landmark fr_feature; do
 	check "$network is there with its manifest" \
 		[ -s "$prefix/share/facematchd/models/$network.onnx" -a -s "$prefix/share/facematchd/models/$network.conf" ]
@@ -26,7 +23,7 @@ check "manual pages" [ -s "$prefix/share/man/man8/facematchd.8" -a -s "$prefix/s
 	-a -s "$prefix/share/man/man5/facematchd.conf.5" ]
 conf=$prefix/etc/facematchd/facematchd.conf
 check "the installed configuration is good" \
-	env FACEMATCH_MODELS="$prefix/share/facematchd/models" "$prefix/sbin/facematchd" --config "$conf" --check-config
+	quietly env FACEMATCH_MODELS="$prefix/share/facematchd/models" "$prefix/sbin/facematchd" --config "$conf" --check-config
 unit=$prefix/lib/systemd/system/facematchd.service
 check "the unit starts what was installed" grep -q '^ExecStart=/usr/local/sbin/facematchd --config /usr/local/etc/facematchd/' "$unit"
 if command -v systemd-analyze >/dev/null; then

@@ -32,9 +32,6 @@ SH
 install_deps() {
 	env -i PATH="$scratch/bin" "$@" "$root/scripts/install-deps.sh" format models
 }
-quietly() {
-	"$@" >/dev/null
-}
 reset() {
 	rm -f "$scratch/apt" "$scratch/lists"
 	: >"$scratch/installed"

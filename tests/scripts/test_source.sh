@@ -8,5 +8,5 @@ if [ -d "${FM_BUILD:-}/lib" ]; then
 	options=(--objects "$FM_BUILD")
 	export CFLAGS_HEADERS=-I$FM_BUILD/gen
 fi
-check "the sources keep the rules of check-layers.sh" "$root/scripts/check-layers.sh" "${options[@]}" "$root"
+check "the sources keep the rules of check-layers.sh" quietly "$root/scripts/check-layers.sh" "${options[@]}" "$root"
 exit $failed
