@@ -125,11 +125,18 @@ static void expect_failure(struct result result, const char *part)
 	result_done(&result);
 }
 
+/* Criterion runs no teardown after a skip. */
+static void skip(const char *why)
+{
+	teardown();
+	cr_skip("%s", why);
+}
+
 static void model_path(const char *name, char ret_path[PATH_TEXT])
 {
 	snprintf(ret_path, PATH_TEXT, "%s/build/models/%s.onnx", root, name);
 	if (access(ret_path, R_OK) < 0)
-		cr_skip("build/models is not there: make models");
+		skip("build/models is not there: make models");
 }
 
 static void photos_dir(char ret_path[PATH_TEXT])
@@ -141,7 +148,7 @@ static void photos_dir(char ret_path[PATH_TEXT])
 	else
 		snprintf(ret_path, PATH_TEXT, "%s/../shared/data/lfw-view1/images", root);
 	if (access(ret_path, R_OK) < 0)
-		cr_skip("no photos: %s", ret_path);
+		skip("the labelled photos are not there");
 }
 
 static void write_work(const char *name, const void *bytes, size_t length)
