@@ -56,7 +56,7 @@ JS
 }
 ours() { # PRECISION: prints the median in ms
 	"$build/facematchctl" bench net "$network" --precision "$1" --threads 1 --seconds "$seconds" --json |
-		sed -n 's/.*"median_ms": *\([0-9.]*\).*/\1/p'
+		sed -n 's/.*"median_ms": *\([0-9.]*\).*/\1/p' | xargs printf '%.3f\n'
 }
 median() {
 	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'

@@ -21,7 +21,12 @@ void *fm_aligned_alloc(size_t bytes)
 
 void *fm_calloc(size_t count, size_t size)
 {
-	return calloc(count ? count : 1, size ? size : 1);
+	size_t bytes;
+
+	/* calloc() checks as well, but the address sanitizer takes such a call for a defect. */
+	if (!fm_size_mul(count, size, &bytes))
+		return NULL;
+	return calloc(1, bytes ? bytes : 1);
 }
 
 void fm_wipe(void *memory, size_t bytes)

@@ -13,6 +13,17 @@ static void vformat(char *out, size_t size, const char *format, va_list ap)
 		out[0] = '\0';
 }
 
+/* Truncation is fine: the message is for people, and its start says most. */
+__attribute__((format(printf, 2, 3))) static void append(struct fm_error *err, const char *format, ...)
+{
+	size_t used = strlen(err->message);
+	va_list ap;
+
+	va_start(ap, format);
+	vformat(err->message + used, sizeof(err->message) - used, format, ap);
+	va_end(ap);
+}
+
 enum fm_status fm_fail(struct fm_error *err, enum fm_status status, const char *format, ...)
 {
 	if (err) {
@@ -44,16 +55,13 @@ enum fm_status fm_fail_errno(struct fm_error *err, int errnum, const char *forma
 
 	if (err) {
 		va_list ap;
-		size_t used;
 
 		va_start(ap, format);
 		vformat(err->message, sizeof(err->message), format, ap);
 		va_end(ap);
-		used = strlen(err->message);
 		/* strerrordesc_np is thread-safe and not localised, unlike strerror. */
 		const char *reason = strerrordesc_np(errnum);
-		snprintf(err->message + used, sizeof(err->message) - used, ": %s",
-		        reason ? reason : "unknown error");
+		append(err, ": %s", reason ? reason : "unknown error");
 		err->status = status;
 	}
 	return status;
@@ -70,10 +78,8 @@ enum fm_status fm_fail_prefix(struct fm_error *err, enum fm_status status, const
 		va_end(ap);
 		memcpy(rest, err->message, sizeof(rest));
 		rest[sizeof(rest) - 1] = '\0';
-		/* Truncation is fine: the message is for people, and its start says most. */
-		size_t used = (size_t)snprintf(err->message, sizeof(err->message), "%s", prefix);
-		if (used < sizeof(err->message))
-			snprintf(err->message + used, sizeof(err->message) - used, ": %s", rest);
+		err->message[0] = '\0';
+		append(err, "%s: %s", prefix, rest);
 		err->status = status;
 	}
 	return status;
