@@ -1,0 +1,218 @@
+/* model run, model inspect, model check and bench net on the real networks. */
+#include "cli/npy.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/size.h"
+#include "lib/cpu/cpu.h"
+#include "lib/nn/session.h"
+#include "tests/support/ctl.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+TEST_CTL_SUITE(model_commands);
+
+/* ---- model run
+ * --------------------------------------------------------------------------------------------- */
+
+static float *make_input(size_t elements)
+{
+	float *values = malloc(elements * sizeof(*values));
+
+	for (size_t i = 0; i < elements; i++)
+		values[i] = (float)((i * 37 + i / 64 * 11) % 256) / 256;
+	return values;
+}
+
+static void run_here(const char *path, enum fm_precision precision, const float *input, float *output)
+{
+	const struct fm_net_options options = {.precision = precision};
+	struct fm_session *session;
+	struct fm_net *net;
+
+	cr_assert_eq(fm_net_load(path, &options, &net, NULL), FM_OK);
+	cr_assert_eq(fm_session_create(net, &session, NULL), FM_OK);
+	fm_cpu_flush_denormals();
+	fm_session_run(session, &input, &output);
+	fm_session_free(session);
+	fm_net_free(net);
+}
+
+Test(model_commands, model_run_gives_the_networks_own_output)
+{
+	const size_t dims[] = {1, 1, 64, 64};
+	fm_autofree float *input = make_input(4096);
+	char model[TEST_CTL_PATH], x[TEST_CTL_PATH], y[TEST_CTL_PATH];
+
+	test_ctl_model("fr_landmark", model);
+	for (int precision = 0; precision < 2; precision++) {
+		/* With the batch and without it. */
+		for (size_t left_out = 0; left_out < 2; left_out++) {
+			struct fm_npy npy = {0};
+			float wanted[136];
+			cr_assert_eq(fm_npy_write(test_ctl_path("x.npy", x), input, dims + left_out,
+			                     4 - left_out, NULL),
+			        FM_OK);
+			struct test_ctl_result result = test_ctl_run("model", "run", model, "--input", x,
+			        "--output", test_ctl_path("y.npy", y), "--precision",
+			        fm_precision_name(precision), NULL);
+			cr_assert_eq(result.status, 0, "%s", result.err);
+			cr_assert_eq(fm_npy_read(y, &npy, NULL), FM_OK);
+			cr_assert_eq(npy.elements, 136);
+			run_here(model, precision, input, wanted);
+			cr_expect_arr_eq(npy.values, wanted, sizeof(wanted));
+			fm_npy_done(&npy);
+			test_ctl_result_done(&result);
+		}
+	}
+}
+
+Test(model_commands, model_run_writes_each_output_into_a_new_directory)
+{
+	static const struct {
+		const char *file;
+		size_t columns;
+	} outputs[] = {{"new/dir/y.scores.npy", 2}, {"new/dir/y.boxes.npy", 4}};
+	const size_t dims[] = {1, 3, 240, 320};
+	fm_autofree float *input = make_input(3 * 240 * 320);
+	char model[TEST_CTL_PATH], x[TEST_CTL_PATH], y[TEST_CTL_PATH];
+
+	test_ctl_model("fr_detect", model);
+	cr_assert_eq(fm_npy_write(test_ctl_path("x.npy", x), input, dims, 4, NULL), FM_OK);
+	struct test_ctl_result result = test_ctl_run("model", "run", "--output",
+	        test_ctl_path("new/dir/y.npy", y), "--precision", "float32", "--input", x, model, NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	test_ctl_result_done(&result);
+	for (size_t i = 0; i < FM_ARRAY_SIZE(outputs); i++) {
+		struct fm_npy npy = {0};
+		cr_assert_eq(fm_npy_read(test_ctl_path(outputs[i].file, y), &npy, NULL), FM_OK);
+		cr_assert_eq(npy.rank, 3);
+		cr_expect(npy.dims[0] == 1 && npy.dims[1] == 4420 && npy.dims[2] == outputs[i].columns);
+		fm_npy_done(&npy);
+	}
+	cr_expect_lt(access(test_ctl_path("new/dir/y.npy", y), F_OK), 0);
+}
+
+Test(model_commands, model_run_refuses_wrong_input)
+{
+	const size_t dims[] = {1, 1, 64, 64}, wrong[] = {64, 1, 64}, batch[] = {2, 1, 64, 32};
+	fm_autofree float *input = make_input(4096);
+	char model[TEST_CTL_PATH], x[TEST_CTL_PATH], y[TEST_CTL_PATH];
+
+	test_ctl_model("fr_landmark", model);
+	test_ctl_path("x.npy", x);
+	test_ctl_path("y.npy", y);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", y, NULL), "x.npy");
+	cr_assert_eq(fm_npy_write(x, input, wrong, 3, NULL), FM_OK);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", y, NULL), "64x1x64");
+	cr_assert_eq(fm_npy_write(x, input, batch, 4, NULL), FM_OK);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", y, NULL), "1x1x64x64");
+	input[77] = NAN;
+	cr_assert_eq(fm_npy_write(x, input, dims, 4, NULL), FM_OK);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", y, NULL), "element 77");
+	test_ctl_write("x.npy", "not an array", 12);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", y, NULL), "not a .npy file");
+	cr_expect_lt(access(y, F_OK), 0, "nothing is written");
+
+	input[77] = 0;
+	cr_assert_eq(fm_npy_write(x, input, dims, 4, NULL), FM_OK);
+	test_ctl_expect_failure(test_ctl_run("model", "run", x, "--input", x, "--output", y, NULL), "x.npy");
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", "/nonexistent.onnx", "--input", x, "--output", y, NULL),
+	        "/nonexistent.onnx");
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "run", model, "--input", x, "--output", "/proc/y.npy", NULL),
+	        "/proc/y.npy");
+}
+
+/* ---- inspect, check, bench
+ * --------------------------------------------------------------------------------- */
+
+Test(model_commands, model_inspect_adds_up)
+{
+	char model[TEST_CTL_PATH];
+	double macs = 0;
+	json_t *kind;
+	size_t i;
+
+	test_ctl_model("fr_feature", model);
+	struct test_ctl_result result = test_ctl_run("model", "inspect", model, "--json", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	json_array_foreach(json_object_get(json, "kinds"), i, kind) macs += test_ctl_number(kind, "macs");
+	cr_expect_eq(macs, test_ctl_number(json, "macs"));
+	/* 221 M, of which 92.9 % in 1x1 convolutions. */
+	cr_expect_float_eq(macs, 221e6, 2e6);
+	cr_expect_gt(json_array_size(json_object_get(json, "layers")), 40);
+	cr_expect_lt(test_ctl_number(json, "int8_bytes"), test_ctl_number(json, "float32_bytes"));
+	cr_expect_gt(test_ctl_number(json, "float32_bytes"), 4 * 1.1e6);
+	cr_expect_gt(test_ctl_number(json, "int8_arena_bytes"), 0);
+	cr_expect_eq(test_ctl_number(json, "denormal_weights"), 8938); /* counted with NumPy */
+	cr_expect_gt(test_ctl_number(json_object_get(json, "ops"), "Conv"), 40);
+	json_t *shape = json_object_get(json_array_get(json_object_get(json, "inputs"), 0), "shape");
+	cr_expect_eq(json_integer_value(json_array_get(shape, 3)), 112);
+	json_decref(json);
+	test_ctl_result_done(&result);
+
+	result = test_ctl_run("model", "inspect", model, NULL);
+	cr_expect_eq(result.status, 0);
+	cr_expect_not_null(strstr(result.out, "1x3x112x112"), "%s", result.out);
+	cr_expect_not_null(strstr(result.out, "kind of layer"));
+	test_ctl_result_done(&result);
+}
+
+Test(model_commands, model_check_names_the_model)
+{
+	char model[TEST_CTL_PATH], wrong[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	struct test_ctl_result result = test_ctl_run("model", "check", "fr_feature", "--json", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "role")), "embedding");
+	cr_expect_eq(test_ctl_number(json, "dim"), 512);
+	json_decref(json);
+	test_ctl_result_done(&result);
+	test_ctl_write("wrong.conf", "[model]\nname = x\n", 17);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "check", test_ctl_path("wrong.conf", wrong), NULL), "wrong.conf");
+}
+
+Test(model_commands, bench_net_measures)
+{
+	char model[TEST_CTL_PATH];
+
+	test_ctl_model("fr_landmark", model);
+	struct test_ctl_result result = test_ctl_run("bench", "net", model, "--precision", "int8",
+	        "--threads", "2", "--seconds", "0.05", "--json", "--layers", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out), *layer;
+	double macs = 0;
+	size_t i;
+	cr_expect_gt(test_ctl_number(json, "min_ms"), 0);
+	cr_expect_geq(test_ctl_number(json, "median_ms"), test_ctl_number(json, "min_ms"));
+	cr_expect_geq(test_ctl_number(json, "runs"), 10);
+	cr_expect_eq(test_ctl_number(json, "threads"), 2);
+	cr_expect_gt(test_ctl_number(json, "arena_bytes"), 0);
+	cr_expect_gt(test_ctl_number(json, "weight_bytes"), 0);
+	cr_expect_float_eq(test_ctl_number(json, "gmac_per_s"),
+	        2 * test_ctl_number(json, "macs") / test_ctl_number(json, "median_ms") / 1e6,
+	        1e-6 * test_ctl_number(json, "gmac_per_s"));
+	cr_expect_str_eq(json_string_value(json_object_get(json, "isa")), fm_isa_name(fm_isa_best()));
+	cr_expect_str_eq(json_string_value(json_object_get(json, "precision")), "int8");
+	json_array_foreach(json_object_get(json, "layers"), i, layer)
+	{
+		cr_expect_geq(test_ctl_number(layer, "median_ms"), 0);
+		macs += test_ctl_number(layer, "macs");
+	}
+	cr_expect_eq(macs, test_ctl_number(json, "macs"));
+	json_decref(json);
+	test_ctl_result_done(&result);
+}
