@@ -129,6 +129,13 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, siz
 						        sum[r][p], _mm512_mul_ps(value, tap[ky * 3 + kx]));
 				}
 			}
+			/* Column by column: clang would take sum by sum, run out of registers and spill. */
+			FM_UNROLL
+			for (size_t r = 0; r < rows; r++) {
+				FM_UNROLL
+				for (size_t p = 0; p < pixels; p++)
+					__asm__ volatile("" : "+v"(sum[r][p]));
+			}
 		}
 		in += s->in_row;
 	}
