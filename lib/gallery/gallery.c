@@ -11,23 +11,27 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "lib/base/banned.h"
 
 #define READERS 4
-/* How long a deletion waits for readers of the old state before it leaves the log to a later one. */
-#define ERASE_WAIT_MS   250
+/* How long a deletion waits for readers of the old state before it leaves the log to somebody later. */
+#define ERASE_WAIT_MS   100
 #define BUSY_TIMEOUT_MS 5000
 
+/* Locks are taken in this order: write_lock, pool_lock. */
 struct fm_gallery {
-	pthread_mutex_t write_lock; /* guards writer, erase_owed */
+	pthread_mutex_t write_lock; /* guards writer */
 	struct fm_connection writer;
-	bool erase_owed; /* deleted bytes are still in the log */
 
-	pthread_mutex_t pool_lock; /* guards idle, idle_count */
-	pthread_cond_t pool_freed;
+	pthread_mutex_t pool_lock; /* guards what follows */
+	pthread_cond_t pool_changed;
 	struct fm_connection *idle[READERS];
 	size_t idle_count;
+	bool held;       /* no reader may start: the log is being emptied */
+	bool erase_owed; /* deleted bytes are still in the log */
+
 	struct fm_connection readers[READERS];
 };
 
@@ -129,6 +133,19 @@ static enum fm_status open_connections(
 	return status;
 }
 
+/* On Linux none of these can fail. */
+static void init_locks(struct fm_gallery *gallery)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&gallery->pool_changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	pthread_mutex_init(&gallery->pool_lock, NULL);
+	pthread_mutex_init(&gallery->write_lock, NULL);
+}
+
 FM_DEFINE_CLEANUP(struct fm_gallery *, fm_gallery_close);
 
 enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err)
@@ -143,10 +160,7 @@ enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery
 	gallery = fm_calloc(1, sizeof(*gallery));
 	if (!gallery)
 		return fm_fail(err, FM_E_NOMEM, "%s: no memory", path);
-	/* With default attributes on Linux these cannot fail. */
-	pthread_mutex_init(&gallery->write_lock, NULL);
-	pthread_mutex_init(&gallery->pool_lock, NULL);
-	pthread_cond_init(&gallery->pool_freed, NULL);
+	init_locks(gallery);
 	status = open_connections(gallery, absolute, unclean, err);
 	if (status != FM_OK)
 		return fm_fail_prefix(err, status, "%s", path);
@@ -154,19 +168,65 @@ enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery
 	return FM_OK;
 }
 
+/* Keeps new readers out and waits for those at work; false, with nobody kept out, when they take longer. */
+static bool hold_readers(struct fm_gallery *gallery, int wait_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += wait_ms * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&gallery->pool_lock);
+	gallery->held = true;
+	while (gallery->idle_count < READERS &&
+	        pthread_cond_timedwait(&gallery->pool_changed, &gallery->pool_lock, &until) == 0)
+		;
+	bool alone = gallery->held = gallery->idle_count == READERS;
+
+	if (!alone)
+		pthread_cond_broadcast(&gallery->pool_changed);
+	pthread_mutex_unlock(&gallery->pool_lock);
+	return alone;
+}
+
+static void release_readers(struct fm_gallery *gallery, bool erase_owed)
+{
+	pthread_mutex_lock(&gallery->pool_lock);
+	gallery->held = false;
+	gallery->erase_owed = erase_owed;
+	pthread_cond_broadcast(&gallery->pool_changed);
+	pthread_mutex_unlock(&gallery->pool_lock);
+}
+
 /*
  * A commit only appends to the log, so deleted bytes stay in older frames of it until a checkpoint copies the
- * zeroed pages into the database and empties the log. That needs every reader of the old state to finish: we
- * wait a little, and otherwise owe it to the next change or to close.
+ * zeroed pages into the database and empties the log. The copying and syncing runs beside readers; emptying
+ * needs a moment without any. Where a reader of the old state outlasts wait_ms, the next change, the last
+ * reader to finish, or the close does it. The caller has write_lock.
  */
 static void erase_log(struct fm_gallery *gallery, int wait_ms)
 {
 	sqlite3 *db = gallery->writer.db;
+	bool emptied = false;
 
-	sqlite3_busy_timeout(db, wait_ms);
-	gallery->erase_owed =
-	        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
-	sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+	sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (hold_readers(gallery, wait_ms)) {
+		sqlite3_busy_timeout(db, wait_ms); /* for other processes */
+		emptied = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+		          SQLITE_OK;
+		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+	}
+	release_readers(gallery, !emptied);
+}
+
+static bool owes_erasure(struct fm_gallery *gallery)
+{
+	pthread_mutex_lock(&gallery->pool_lock);
+	bool owed = gallery->erase_owed;
+
+	pthread_mutex_unlock(&gallery->pool_lock);
+	return owed;
 }
 
 /* The readers go first: the last connection to close is the one that empties and removes the log. */
@@ -176,10 +236,8 @@ void fm_gallery_close(struct fm_gallery *gallery)
 		return;
 	for (size_t i = 0; i < READERS; i++)
 		fm_connection_close(&gallery->readers[i]);
-	if (gallery->erase_owed)
-		erase_log(gallery, ERASE_WAIT_MS);
 	fm_connection_close(&gallery->writer);
-	pthread_cond_destroy(&gallery->pool_freed);
+	pthread_cond_destroy(&gallery->pool_changed);
 	pthread_mutex_destroy(&gallery->pool_lock);
 	pthread_mutex_destroy(&gallery->write_lock);
 	free(gallery);
@@ -209,7 +267,7 @@ static enum fm_status end(
 	/* Some errors (a full disk) have rolled back already; a failed COMMIT has not. */
 	if (status != FM_OK && !sqlite3_get_autocommit(writer->db))
 		fm_execute(writer, FM_SQL_ROLLBACK, NULL, 0, NULL);
-	if (status == FM_OK && (erased || gallery->erase_owed))
+	if (status == FM_OK && (erased || owes_erasure(gallery)))
 		erase_log(gallery, erased ? ERASE_WAIT_MS : 0);
 	pthread_mutex_unlock(&gallery->write_lock);
 	return status;
@@ -229,15 +287,21 @@ static void give_back(struct fm_gallery *gallery, struct fm_connection *connecti
 {
 	pthread_mutex_lock(&gallery->pool_lock);
 	gallery->idle[gallery->idle_count++] = connection;
-	pthread_cond_signal(&gallery->pool_freed);
+	bool last_of_old = gallery->erase_owed && gallery->idle_count == READERS;
+
+	pthread_cond_broadcast(&gallery->pool_changed);
 	pthread_mutex_unlock(&gallery->pool_lock);
+	if (last_of_old && pthread_mutex_trylock(&gallery->write_lock) == 0) {
+		erase_log(gallery, 0);
+		pthread_mutex_unlock(&gallery->write_lock);
+	}
 }
 
 enum fm_status fm_reader_begin(struct fm_gallery *gallery, struct fm_reader *reader, struct fm_error *err)
 {
 	pthread_mutex_lock(&gallery->pool_lock);
-	while (gallery->idle_count == 0)
-		pthread_cond_wait(&gallery->pool_freed, &gallery->pool_lock);
+	while (gallery->idle_count == 0 || gallery->held)
+		pthread_cond_wait(&gallery->pool_changed, &gallery->pool_lock);
 	struct fm_connection *connection = gallery->idle[--gallery->idle_count];
 	pthread_mutex_unlock(&gallery->pool_lock);
 
