@@ -4,6 +4,12 @@
  * it on disk. Ids seen from outside are UUID text; row keys (int64) are for the in-memory index and never
  * leave the process.
  *
+ * Deletion: rows are overwritten with zeros in the database and driven out of the write-ahead log before the
+ * call returns. Where a long read (fm_gallery_embedding_each, another process) still needs the log, that
+ * happens when it ends. One limit: SQLite may leave a stale copy of a row that it moved (id, name, metadata;
+ * not an embedding of 512 dimensions, see connection.c) in the free space of a page, until the page is reused
+ * or the file vacuumed. What the disk's own firmware keeps is beyond us.
+ *
  * Threads: safe; any thread may call any function at any time. Returned structs are the caller's own copies.
  * A visit function must not call the gallery: it is called in the middle of a read.
  * Common errors: FM_E_NOT_FOUND, FM_E_CONFLICT, FM_E_BUSY (locked beyond the busy timeout),

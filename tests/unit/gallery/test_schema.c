@@ -162,6 +162,7 @@ Test(schema, a_truncated_gallery_is_refused)
 /* Damage inside a page: found at start after a crash (a log was left), since then all pages are read. */
 Test(schema, damage_after_a_crash_is_found)
 {
+	enum { PAGE = 2048 };
 	char log[160], bytes[32];
 	struct stat status;
 
@@ -174,9 +175,9 @@ Test(schema, damage_after_a_crash_is_found)
 
 	cr_assert_geq(fd, 0);
 	memset(bytes, 0xff, sizeof(bytes));
-	for (off_t page = 1; page < status.st_size / 8192;
+	for (off_t page = 1; page < status.st_size / PAGE;
 	        page++) /* all cell pointers, but not the schema's */
-		cr_assert_eq(pwrite(fd, bytes, sizeof(bytes), page * 8192 + 8), sizeof(bytes));
+		cr_assert_eq(pwrite(fd, bytes, sizeof(bytes), page * PAGE + 8), sizeof(bytes));
 	close(fd);
 	snprintf(log, sizeof(log), "%s-wal", path);
 	ok(fm_file_write(log, "left behind", 11, 0600, &error));
