@@ -294,6 +294,10 @@ enum fm_problem fm_request_image(
 	}
 	if (problem)
 		return problem;
+	if (request->body_kind == FM_BODY_NONE) {
+		fm_fail(err, FM_E_INVALID, "the body is empty; a photo is wanted");
+		return FM_PROBLEM_BAD_REQUEST;
+	}
 	if (!image.data) {
 		fm_fail(err, FM_E_INVALID, "the request holds no photo called \"%s\"", name);
 		return FM_PROBLEM_BAD_REQUEST;

@@ -1,0 +1,230 @@
+/* Many at once, and the end of the process in the middle of it. */
+#include "tests/support/daemon_harness.h"
+#include "tests/support/http_client.h"
+#include "tests/support/photo.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A photo that takes a worker a while: 12 megapixels to decode and to look through. */
+static struct test_bytes slow_photo(void)
+{
+	struct fm_image scene = test_scene(4000, 3000);
+	struct test_bytes jpeg = test_jpeg_encode(&scene, &(struct test_jpeg){.quality = 60});
+
+	fm_image_done(&scene);
+	return jpeg;
+}
+
+struct client {
+	const struct test_daemon *daemon;
+	const struct test_bytes *photo;
+	struct test_reply reply;
+	pthread_t thread;
+};
+
+static void *client_main(void *argument)
+{
+	struct client *client = argument;
+
+	client->reply = test_photo(client->daemon, "/v1/detect", client->photo->data, client->photo->length);
+	return NULL;
+}
+
+static void start_clients(struct client *clients, size_t count, const struct test_daemon *daemon,
+        const struct test_bytes *photo)
+{
+	for (size_t i = 0; i < count; i++) {
+		clients[i] = (struct client){.daemon = daemon, .photo = photo};
+		cr_assert_eq(pthread_create(&clients[i].thread, NULL, client_main, &clients[i]), 0);
+	}
+}
+
+Test(load, full_queue_answers_503_at_once)
+{
+	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 1\n");
+	struct test_bytes photo = slow_photo();
+	struct client clients[12];
+	size_t good = 0, busy = 0;
+
+	start_clients(clients, 12, &daemon, &photo);
+	/* Health does not stand in the queue. */
+	test_expect_status(test_get(&daemon, "/healthz"), 200, "under load");
+	for (size_t i = 0; i < 12; i++) {
+		pthread_join(clients[i].thread, NULL);
+		if (clients[i].reply.status == 200) {
+			good++;
+			test_reply_done(&clients[i].reply);
+		} else {
+			busy++;
+			cr_expect_str_eq(test_reply_header(&clients[i].reply, "Retry-After"), "1");
+			test_expect_problem(clients[i].reply, 503, "overloaded", "full");
+		}
+	}
+	cr_expect_geq(good, 2, "the one that runs and the one that waits: %zu", good);
+	cr_expect_geq(busy, 1, "%zu refused", busy);
+	test_expect_status(test_photo(&daemon, "/v1/detect", photo.data, photo.length), 200, "afterwards");
+	test_bytes_done(&photo);
+	test_daemon_stop(&daemon);
+}
+
+Test(load, workers_share_the_work)
+{
+	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 3\nqueue_length = 64\n");
+	struct test_bytes photo = slow_photo();
+	struct client clients[12];
+
+	start_clients(clients, 12, &daemon, &photo);
+	for (size_t i = 0; i < 12; i++) {
+		pthread_join(clients[i].thread, NULL);
+		cr_expect_eq(clients[i].reply.status, 200, "%s", clients[i].reply.body);
+		cr_expect_str_eq(clients[i].reply.body, clients[0].reply.body);
+	}
+	for (size_t i = 0; i < 12; i++)
+		test_reply_done(&clients[i].reply);
+	test_bytes_done(&photo);
+	test_daemon_stop(&daemon);
+}
+
+/* Waits until the log says so. */
+static void wait_for_log(const struct test_daemon *daemon, const char *wanted)
+{
+	for (int tries = 0; tries < 1000; tries++) {
+		char *text = test_daemon_log(daemon);
+		bool found = strstr(text, wanted) != NULL;
+		free(text);
+		if (found)
+			return;
+		usleep(10000);
+	}
+	cr_assert_fail("the log never says \"%s\"", wanted);
+}
+
+Test(load, term_finishes_running_and_waiting_requests)
+{
+	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\n");
+	struct test_bytes photo = slow_photo();
+	static const char begin[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: "
+	                            "image/jpeg\r\nContent-Length: %zu\r\n\r\n";
+	char head[160];
+	int fds[3];
+
+	/* All have sent their photos when the signal comes, but for the last byte of the last. */
+	snprintf(head, sizeof(head), begin, photo.length);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = test_connect(&daemon);
+		test_send(fds[i], head, strlen(head));
+		test_send(fds[i], photo.data, photo.length - (i == 2));
+	}
+	usleep(50000);
+	kill(daemon.pid, SIGTERM);
+	wait_for_log(&daemon, "stopping");
+	usleep(50000);
+	test_send(fds[2], photo.data + photo.length - 1, 1);
+	for (int i = 0; i < 3; i++) {
+		char *text = test_receive(fds[i], 20);
+		cr_expect_eq(strncmp(text, "HTTP/1.1 200 ", 13), 0, "%d: %s", i, text);
+		cr_expect(strstr(text, "Connection: close") || i < 2, "%d: %s", i, text);
+		cr_expect(strstr(text, "\"faces\":"), "%d: %s", i, text);
+		free(text);
+		close(fds[i]);
+	}
+	int status = test_daemon_end(&daemon, 0);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+	test_daemon_restart(&daemon, NULL);
+	test_daemon_stop(&daemon);
+	test_bytes_done(&photo);
+}
+
+Test(load, a_stalled_upload_does_not_hold_the_end_up)
+{
+	struct test_daemon daemon = test_daemon_start("[server]\nshutdown_timeout_s = 1\n");
+	static const char half[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf";
+	struct timespec begin, end;
+	int fd = test_connect(&daemon);
+
+	test_send(fd, half, strlen(half));
+	usleep(100000);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	int status = test_daemon_end(&daemon, SIGTERM);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+	cr_expect_lt(end.tv_sec - begin.tv_sec, 10);
+	close(fd);
+	test_daemon_restart(&daemon, NULL);
+	test_daemon_stop(&daemon);
+}
+
+Test(load, clients_that_leave_while_their_photo_is_worked_on)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	struct test_bytes photo = slow_photo();
+	char head[160];
+
+	snprintf(head, sizeof(head),
+	        "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: "
+	        "%zu\r\n\r\n",
+	        photo.length);
+	for (int i = 0; i < 4; i++) {
+		int fd = test_connect(&daemon);
+		test_send(fd, head, strlen(head));
+		test_send(fd, photo.data, photo.length);
+		if (i % 2) {
+			struct linger reset = {.l_onoff = 1};
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		}
+		close(fd);
+	}
+	test_expect_status(test_photo(&daemon, "/v1/detect", photo.data, photo.length), 200, "afterwards");
+	test_bytes_done(&photo);
+	test_daemon_stop(&daemon);
+}
+
+Test(load, an_upload_that_dribbles_is_cut)
+{
+	struct test_daemon daemon = test_daemon_start("[server]\nrequest_timeout_s = 1\n");
+	static const char head[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
+	int fd = test_connect(&daemon);
+	char byte = 'x';
+	int sent = 0;
+
+	test_send(fd, head, strlen(head));
+	for (; sent < 200 && recv(fd, &byte, 1, MSG_DONTWAIT) < 0; sent++) {
+		test_send(fd, "x", 1);
+		usleep(50000);
+	}
+	cr_expect_lt(sent, 200, "10 s of dribble");
+	close(fd);
+	test_daemon_stop(&daemon);
+}
+
+Test(load, many_requests_on_one_connection)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	static const char request[] = "GET /v1/people HTTP/1.1\r\nHost: x\r\n\r\n";
+	static const char missing[] = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
+	static const char last[] = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	int fd = test_connect(&daemon), count = 0;
+
+	/* Pipelined: each must be read to its end before the next. */
+	for (int i = 0; i < 20; i++) {
+		test_send(fd, request, strlen(request));
+		test_send(fd, missing, strlen(missing));
+	}
+	test_send(fd, last, strlen(last));
+	char *text = test_receive(fd, 20);
+	for (const char *at = text; (at = strstr(at, "HTTP/1.1 ")); at++)
+		count++;
+	cr_expect_eq(count, 41, "%d replies", count);
+	free(text);
+	close(fd);
+	test_daemon_stop(&daemon);
+}

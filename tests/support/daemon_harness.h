@@ -1,0 +1,34 @@
+/*
+ * The real facematchd for a test: its own process, a free port, a temporary gallery. A failing start aborts
+ * the test; without networks in build/models (or $FACEMATCH_MODELS) the test is skipped.
+ */
+#ifndef FM_TESTS_SUPPORT_DAEMON_HARNESS_H
+#define FM_TESTS_SUPPORT_DAEMON_HARNESS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct test_daemon {
+	pid_t pid;
+	int port;
+	char directory[64]; /* temporary: gallery.db, facematchd.conf, log */
+};
+
+/* `settings` is INI text on top of what the harness sets (one worker), or NULL. */
+struct test_daemon test_daemon_start(const char *settings);
+/* Starts it again on the same gallery. */
+void test_daemon_restart(struct test_daemon *daemon, const char *settings);
+/* Sends the signal (0: none), waits for the end and gives waitpid()'s status. Aborts the test after 30 s. */
+int test_daemon_end(struct test_daemon *daemon, int signal);
+/* SIGTERM, which must end it with status 0; then removes the directory. */
+void test_daemon_stop(struct test_daemon *daemon);
+/* All of its standard error so far; free() it. */
+char *test_daemon_log(const struct test_daemon *daemon);
+
+/* Runs the program to its end with arguments (NULL-terminated); gives the exit status and its output. */
+int test_daemon_run(const char *const *arguments, char *ret_output, size_t size);
+
+/* A file of `make demo-photos` (build/demo/NAME); skips the test where it is absent. free() it. */
+char *test_demo_photo(const char *name, size_t *ret_length);
+
+#endif

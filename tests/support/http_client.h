@@ -1,0 +1,59 @@
+/*
+ * An HTTP client for tests of the daemon: libcurl for what a client should send, a raw socket for what it
+ * should not.
+ */
+#ifndef FM_TESTS_SUPPORT_HTTP_CLIENT_H
+#define FM_TESTS_SUPPORT_HTTP_CLIENT_H
+
+#include "tests/support/daemon_harness.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct test_reply {
+	long status; /* 0: no reply at all */
+	char *headers, *body;
+	size_t length;
+	json_t *json; /* of the body, or NULL */
+};
+void test_reply_done(struct test_reply *reply);
+/* A header's value, cut at 255 bytes, or "". Not kept beyond the next call. */
+const char *test_reply_header(const struct test_reply *reply, const char *name);
+
+struct test_part {
+	const char *name, *filename, *type; /* filename and type may be NULL */
+	const void *bytes;
+	size_t length;
+};
+
+/* `path` with query. Body and type may be NULL. */
+struct test_reply test_http(const struct test_daemon *daemon, const char *method, const char *path,
+        const char *content_type, const void *body, size_t length);
+struct test_reply test_get(const struct test_daemon *daemon, const char *path);
+struct test_reply test_delete(const struct test_daemon *daemon, const char *path);
+struct test_reply test_json(
+        const struct test_daemon *daemon, const char *method, const char *path, const char *json);
+struct test_reply test_photo(
+        const struct test_daemon *daemon, const char *path, const void *photo, size_t length);
+struct test_reply test_form(
+        const struct test_daemon *daemon, const char *path, const struct test_part *parts, size_t count);
+/* Chunked, in pieces of `piece` bytes. */
+struct test_reply test_chunked(const struct test_daemon *daemon, const char *path, const char *content_type,
+        const void *body, size_t length, size_t piece);
+
+/* A connected socket, and what comes back on it until it closes or `seconds` pass. free() the text. */
+int test_connect(const struct test_daemon *daemon);
+void test_send(int fd, const void *bytes, size_t length);
+char *test_receive(int fd, int seconds);
+
+/*
+ * Checks a problem: status, media type, and every member of the body; X-Request-Id is the body's request_id.
+ * Frees the reply.
+ */
+void test_expect_problem(struct test_reply reply, long status, const char *code, const char *what);
+/* Checks the status and frees the reply. */
+void test_expect_status(struct test_reply reply, long status, const char *what);
+/* The same, and hands the body's JSON over; json_decref() it. */
+json_t *test_take_json(struct test_reply reply, long status, const char *what);
+
+#endif
