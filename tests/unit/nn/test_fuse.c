@@ -1,0 +1,150 @@
+/* Fusion changes the steps, not the numbers. */
+#include "tests/unit/nn/net_fixture.h"
+
+struct tail {
+	const char *const *nodes; /* op, inputs, output; NULL ends */
+	size_t layers;            /* that remain when fused, conversions not counted */
+};
+
+/* x -> Conv c (3 -> 4, 3x3) -> the nodes given -> y; another convolution d of x for residuals. */
+static struct test_onnx *build(const char *const *nodes)
+{
+	const int64_t four = 4;
+	float *w = noise(4 * 3 * 9, 1), *w2 = noise(4 * 3 * 9, 2), *p = noise(32, 3);
+	struct test_onnx *m = test_onnx_new(11);
+
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 3, 6, 5});
+	test_onnx_floats(m, "w", 4, (int64_t[]){4, 3, 3, 3}, w);
+	test_onnx_floats(m, "w2", 4, (int64_t[]){4, 3, 3, 3}, w2);
+	test_onnx_floats(m, "b", 1, &four, p);
+	test_onnx_floats(m, "gamma", 1, &four, p + 4);
+	test_onnx_floats(m, "beta", 1, &four, p + 8);
+	test_onnx_floats(m, "mean", 1, &four, p + 12);
+	test_onnx_floats(m, "var", 1, &four, (float[]){0.5f, 1, 2, 3});
+	test_onnx_floats(m, "slope", 3, (int64_t[]){4, 1, 1}, p + 16);
+	test_onnx_floats(m, "scale", 4, (int64_t[]){1, 4, 1, 1}, p + 20);
+	test_onnx_floats(m, "wide", 4, (int64_t[]){1, 1, 4, 3}, p + 20);
+	test_onnx_floats(m, "one", 0, NULL, &(float){1});
+	test_onnx_floats(m, "low", 0, NULL, &(float){0});
+	test_onnx_floats(m, "six", 0, NULL, &(float){0.6f});
+	test_onnx_node(m, "Conv", "x,w,b", "c");
+	test_onnx_node(m, "Conv", "x,w2", "d");
+	for (; *nodes; nodes += 3)
+		test_onnx_node(m, nodes[0], nodes[1], nodes[2]);
+	test_onnx_output(m, "y");
+	free(p);
+	free(w2);
+	free(w);
+	return m;
+}
+
+static size_t computing_layers(const struct fm_net *net)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < fm_net_layer_count(net); i++)
+		count += strcmp(fm_net_layer(net, i)->op, "layout") != 0;
+	return count;
+}
+
+Test(fuse, gives_the_same_numbers_with_fewer_steps)
+{
+	static const char *const relu[] = {"Relu", "c", "y", NULL};
+	static const char *const prelu[] = {"PRelu", "c,slope", "y", NULL};
+	static const char *const clip[] = {"Clip", "c,low,six", "y", NULL};
+	static const char *const normalized[] = {
+	        "BatchNormalization", "c,gamma,beta,mean,var", "n", "Relu", "n", "y", NULL};
+	static const char *const scaled[] = {
+	        "Mul", "c,scale", "s", "Add", "slope,s", "t", "Mul", "t,one", "y", NULL};
+	static const char *const residual[] = {"Add", "c,d", "s", "PRelu", "s,slope", "y", NULL};
+	static const char *const everything[] = {"BatchNormalization", "d,gamma,beta,mean,var", "n", "Mul",
+	        "one,c", "e", "Add", "n,e", "s", "Relu", "s", "y", NULL};
+	/* Not fusable: the sum is used twice; a residual after an activation; a constant that is no
+	 * channel's. */
+	static const char *const shared[] = {"Relu", "c", "r", "Add", "c,r", "y", NULL};
+	static const char *const late[] = {"Relu", "c", "r", "Relu", "d", "q", "Add", "r,q", "y", NULL};
+	static const char *const affine_late[] = {"Relu", "c", "r", "Mul", "r,scale", "y", NULL};
+	static const char *const twice[] = {"Add", "c,c", "y", NULL};
+	const struct tail tails[] = {{relu, 1}, {prelu, 1}, {clip, 1}, {normalized, 1}, {scaled, 1},
+	        {residual, 2}, {everything, 2}, {shared, 3}, {late, 3}, {affine_late, 2}, {twice, 2}};
+	float *x = noise(90, 9);
+
+	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		struct fm_net *net = load(build(tails[i].nodes), &float32);
+		float *fused = run(net, x), *plain = load_and_run(build(tails[i].nodes), &unfused, x);
+
+		cr_expect_eq(computing_layers(net), tails[i].layers, "case %zu has %zu layers", i,
+		        computing_layers(net));
+		cr_expect_lt(relative_error(fused, plain, fm_net_output(net, 0)->elements), 1e-6,
+		        "case %zu: %g", i, relative_error(fused, plain, fm_net_output(net, 0)->elements));
+		fm_net_free(net);
+		free(fused);
+		free(plain);
+	}
+	free(x);
+}
+
+Test(fuse, works_for_matrices)
+{
+	const int64_t five = 5;
+	float *w = noise(40, 1), *p = noise(25, 2), *x = noise(16, 3), *results[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct test_onnx *m = test_onnx_new(11);
+
+		test_onnx_input(m, "x", 2, (int64_t[]){2, 8});
+		test_onnx_floats(m, "w", 2, (int64_t[]){8, 5}, w);
+		test_onnx_floats(m, "bias", 1, &five, p);
+		test_onnx_floats(m, "gamma", 1, &five, p + 5);
+		test_onnx_floats(m, "beta", 1, &five, p + 10);
+		test_onnx_floats(m, "mean", 1, &five, p + 15);
+		test_onnx_floats(m, "var", 1, &five, (float[]){1, 2, 3, 4, 5});
+		test_onnx_node(m, "MatMul", "x,w", "p");
+		test_onnx_node(m, "Add", "p,bias", "q");
+		test_onnx_node(m, "BatchNormalization", "q,gamma,beta,mean,var", "n");
+		test_onnx_node(m, "PRelu", "n,bias", "y");
+		test_onnx_output(m, "y");
+		struct fm_net *net = load(m, i ? &float32 : &unfused);
+		cr_expect_eq(fm_net_layer_count(net), i ? 1u : 4u);
+		results[i] = run(net, x);
+		fm_net_free(net);
+	}
+	cr_expect_lt(relative_error(results[1], results[0], 10), 1e-6);
+	free(results[0]);
+	free(results[1]);
+	free(x);
+	free(p);
+	free(w);
+}
+
+Test(fuse, keeps_what_the_network_gives_out)
+{
+	/* c itself is an output: its Relu must not swallow it. */
+	static const char *const nodes[] = {"Relu", "c", "y", NULL};
+	struct test_onnx *m = build(nodes);
+	float *x = noise(90, 9), *outputs[2];
+	struct fm_session *session;
+
+	test_onnx_output(m, "c");
+	struct fm_net *net = load(m, &float32);
+	cr_assert_eq(fm_net_output_count(net), 2u);
+	cr_assert_eq(fm_session_create(net, &session, NULL), FM_OK);
+	for (int i = 0; i < 2; i++)
+		outputs[i] = calloc(120, sizeof(float));
+	fm_session_run(session, (const float *const[]){x}, outputs);
+	size_t negative = 0;
+	for (size_t i = 0; i < 120; i++) {
+		cr_expect_eq(outputs[0][i], outputs[1][i] > 0 ? outputs[1][i] : 0);
+		negative += outputs[1][i] < 0;
+	}
+	cr_expect_gt(negative, 10u);
+	/* An output that is not wanted is left alone. */
+	outputs[0][0] = 77;
+	fm_session_run(session, (const float *const[]){x}, (float *const[]){NULL, outputs[1]});
+	cr_expect_eq(outputs[0][0], 77);
+	fm_session_free(session);
+	fm_net_free(net);
+	free(outputs[0]);
+	free(outputs[1]);
+	free(x);
+}

@@ -1,0 +1,243 @@
+/* What cannot be run is refused at load, with node name and op; never a crash. Run under ASan by make
+ * check-asan. */
+#include "tests/unit/nn/specimens.h"
+
+#include "lib/base/cleanup.h"
+#include "lib/base/file.h"
+
+static struct test_onnx *start(int64_t opset)
+{
+	struct test_onnx *m = test_onnx_new(opset);
+
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 3, 8, 8});
+	return m;
+}
+
+Test(refuse, names_the_node_and_its_op)
+{
+	struct test_onnx *m = start(11);
+	test_onnx_node(m, "Relu", "x", "a");
+	test_onnx_node(m, "NonMaxSuppression", "a", "the_node");
+	test_onnx_output(m, "the_node");
+	refused(m, FM_E_UNSUPPORTED, "NonMaxSuppression", "the_node");
+}
+
+Test(refuse, graphs_that_are_none)
+{
+	struct test_onnx *m = start(11);
+	test_onnx_node(m, "Add", "x,b", "a");
+	test_onnx_node(m, "Relu", "a", "b");
+	test_onnx_output(m, "b");
+	refused(m, FM_E_CORRUPT, "Add", "'b' is not made");
+
+	m = start(11);
+	test_onnx_node(m, "Relu", "y", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_CORRUPT, "Relu", "'y' is not made");
+
+	m = start(11);
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_node(m, "Exp", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_CORRUPT, "'y'", "made twice");
+
+	m = start(11);
+	test_onnx_node(m, "Relu", "x", "x");
+	test_onnx_output(m, "x");
+	refused(m, FM_E_CORRUPT, "'x'", "made twice");
+
+	m = start(11);
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_output(m, "z");
+	refused(m, FM_E_CORRUPT, "'z'", "not made");
+
+	m = start(11);
+	test_onnx_node(m, "Relu", "x", "y");
+	refused(m, FM_E_UNSUPPORTED, "no outputs", "");
+
+	m = start(11);
+	test_onnx_node(m, "Add", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_CORRUPT, "Add", "1 inputs");
+
+	m = start(11);
+	test_onnx_node(m, "Add", ",x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_CORRUPT, "Add", "left out");
+}
+
+Test(refuse, inputs_that_are_not_one_image)
+{
+	struct test_onnx *m = test_onnx_new(11);
+	test_onnx_input(m, "x", 4, (int64_t[]){2, 3, 8, 8});
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_UNSUPPORTED, "'x'", "batch of 2");
+
+	m = test_onnx_new(11);
+	test_onnx_input(m, "x", 4, (int64_t[]){-1, 3, -1, 8});
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_UNSUPPORTED, "'x'", "dimension 2");
+
+	m = test_onnx_new(11);
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 1 << 20, 1 << 20, 1 << 20});
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_TOO_LARGE, "'x'", "elements");
+
+	m = test_onnx_new(11);
+	test_onnx_input(m, "x", 0, NULL);
+	test_onnx_node(m, "Relu", "x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_UNSUPPORTED, "'x'", "no shape");
+}
+
+Test(refuse, opsets_out_of_range)
+{
+	for (int i = 0; i < 3; i++) {
+		struct test_onnx *m = start((int64_t[]){6, 18, INT64_MAX}[i]);
+
+		test_onnx_node(m, "Relu", "x", "y");
+		test_onnx_output(m, "y");
+		refused(m, FM_E_UNSUPPORTED, "opset", "7 to 17");
+	}
+}
+
+Test(refuse, attributes_of_the_wrong_type)
+{
+	struct test_onnx *m = start(11);
+	test_onnx_node(m, "Softmax", "x", "y");
+	test_onnx_attribute_float(m, "axis", 1);
+	test_onnx_output(m, "y");
+	refused(m, FM_E_CORRUPT, "Softmax", "wrong type");
+}
+
+Test(refuse, shapes_that_depend_on_the_photo)
+{
+	struct test_onnx *m = start(11);
+	test_onnx_node(m, "Reshape", "x,x", "y");
+	test_onnx_output(m, "y");
+	refused(m, FM_E_UNSUPPORTED, "Reshape", "must be constant");
+}
+
+Test(refuse, doubling_until_memory_ends)
+{
+	struct test_onnx *m = start(11);
+	char from[32] = "x,x", to[16];
+
+	for (int i = 0; i < 60; i++) {
+		snprintf(to, sizeof(to), "c%d", i);
+		test_onnx_node(m, "Concat", from, to);
+		test_onnx_attribute_int(m, "axis", 1);
+		snprintf(from, sizeof(from), "c%d,c%d", i, i);
+	}
+	test_onnx_output(m, "c59");
+	refused(m, FM_E_TOO_LARGE, "Concat", "elements");
+
+	/* The same in constants, which folding would compute. */
+	m = start(11);
+	test_onnx_floats(m, "k", 1, (int64_t[]){1}, &(float){1});
+	snprintf(from, sizeof(from), "k,k");
+	for (int i = 0; i < 60; i++) {
+		snprintf(to, sizeof(to), "c%d", i);
+		test_onnx_node(m, "Concat", from, to);
+		test_onnx_attribute_int(m, "axis", 0);
+		snprintf(from, sizeof(from), "c%d,c%d", i, i);
+	}
+	test_onnx_node(m, "Add", "x,c59", "y");
+	test_onnx_output(m, "y");
+	struct fm_net *net = NULL;
+	const struct fm_net_options small = {.memory_max_bytes = 1 << 20};
+	cr_expect_eq(try_load(m, &small, &net, NULL), FM_E_NOMEM);
+}
+
+/* Loads bytes and, if they are a small network by chance, runs it. Returns whether they loaded. */
+static bool survive(const uint8_t *bytes, size_t length)
+{
+	const struct fm_net_options options = {.precision = FM_INT8, .memory_max_bytes = 1 << 20};
+	struct fm_net *net = NULL;
+	struct fm_session *session = NULL;
+	struct fm_error err = {0};
+	const float *inputs[16];
+	float *outputs[16] = {0};
+
+	if (fm_net_load_memory(bytes, length, &options, &net, &err)) {
+		cr_assert(err.status && err.message[0] && !net);
+		return false;
+	}
+	if (fm_net_input_count(net) <= 16 && fm_net_output_count(net) <= 16 &&
+	        fm_session_create(net, &session, NULL) == FM_OK) {
+		for (size_t i = 0; i < fm_net_input_count(net); i++)
+			inputs[i] = noise(fm_net_input(net, i)->elements, 1);
+		fm_session_run(session, inputs, outputs);
+		for (size_t i = 0; i < fm_net_input_count(net); i++)
+			free((void *)(uintptr_t)inputs[i]);
+	}
+	fm_session_free(session);
+	fm_net_free(net);
+	return true;
+}
+
+Test(refuse, every_truncation, .timeout = 120)
+{
+	for (size_t s = 0; s < SPECIMENS; s++) {
+		size_t length, loaded = 0;
+		uint8_t *bytes = specimen(s, &length);
+
+		cr_assert(survive(bytes, length), "specimen %zu", s);
+		for (size_t i = 0; i < length; i++) {
+			/* A heap copy of that length, so that ASan sees a read past it. */
+			uint8_t *part = malloc(i ? i : 1);
+
+			memcpy(part, bytes, i);
+			loaded += survive(part, i);
+			free(part);
+		}
+		cr_expect_eq(loaded, 0u);
+		free(bytes);
+	}
+}
+
+Test(refuse, flipped_bits, .timeout = 300)
+{
+	for (size_t s = 0; s < SPECIMENS; s++) {
+		size_t length, loaded = 0;
+		uint8_t *bytes = specimen(s, &length);
+		uint32_t state = 20;
+
+		for (int i = 0; i < 3000; i++) {
+			uint8_t *copy = malloc(length);
+
+			memcpy(copy, bytes, length);
+			for (int flips = 1 + i % 3; flips > 0; flips--) {
+				state = state * 1664525u + 1013904223u;
+				copy[(state >> 8) % length] ^= (uint8_t)(1u << (state >> 5) % 8);
+			}
+			loaded += survive(copy, length);
+			free(copy);
+		}
+		cr_expect_gt(loaded, 50u, "flips in weights are harmless; specimen %zu loaded %zu times", s,
+		        loaded);
+		free(bytes);
+	}
+}
+
+/* The fuzzer's seeds are the specimens; FM_WRITE_SEEDS=1 writes them anew. */
+Test(refuse, seeds_are_the_specimens)
+{
+	for (size_t s = 0; s < SPECIMENS; s++) {
+		fm_autofree char *seed = NULL;
+		size_t length, seed_length;
+		uint8_t *bytes = specimen(s, &length);
+		char path[64];
+
+		snprintf(path, sizeof(path), "tests/fuzz/corpus/onnx/specimen-%zu.onnx", s);
+		if (getenv("FM_WRITE_SEEDS"))
+			cr_assert_eq(fm_file_write(path, bytes, length, 0644, NULL), FM_OK);
+		cr_assert_eq(fm_file_read(path, 1 << 20, &seed, &seed_length, NULL), FM_OK, "%s", path);
+		cr_assert_eq(seed_length, length, "%s", path);
+		cr_expect_arr_eq(seed, bytes, length, "%s", path);
+		free(bytes);
+	}
+}
