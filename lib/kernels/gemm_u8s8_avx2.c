@@ -66,6 +66,18 @@ struct block {
 	const float *residual; /* at this block's first column, or NULL */
 };
 
+/*
+ * sum += two products a lane. Assembly, because gcc 12 adds the products of even and odd terms first, keeps
+ * those of all rows alive, and spills.
+ */
+FM_INLINE __m256i add_products(__m256i sum, __m256i a, __m256i w)
+{
+	__m256i products;
+
+	__asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(a), "x"(w));
+	return sum;
+}
+
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
         __m256i acc[ROWS_MAX][VECTORS_MAX])
 {
@@ -124,12 +136,14 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			const __m256i *terms = (const __m256i *)(w + v * block->panel_bytes);
-			__m256i w_even = _mm256_load_si256(terms), w_odd = _mm256_load_si256(terms + 1);
+			__m256i w_even = _mm256_load_si256(terms);
 			FM_UNROLL
-			for (size_t r = 0; r < rows; r++) {
-				acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(even[r], w_even));
-				acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(odd[r], w_odd));
-			}
+			for (size_t r = 0; r < rows; r++)
+				acc[r][v] = add_products(acc[r][v], even[r], w_even);
+			__m256i w_odd = _mm256_load_si256(terms + 1);
+			FM_UNROLL
+			for (size_t r = 0; r < rows; r++)
+				acc[r][v] = add_products(acc[r][v], odd[r], w_odd);
 		}
 		a += GROUP;
 		w += GROUP_BYTES;
