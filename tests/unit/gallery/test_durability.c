@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -234,4 +235,56 @@ Test(durability, deleted_embeddings_leave_the_files, .timeout = 60)
 	cr_expect_eq(traces(deleted, deleted_count), 0);
 	cr_expect_eq(traces(kept, kept_count), kept_count * 8, "what was kept is there");
 	fm_collection_done(&staff);
+}
+
+static void *delete_one(void *face_id)
+{
+	struct fm_error err;
+	int64_t key;
+
+	return fm_gallery_face_delete(gallery, home, face_id, &key, &err) == FM_OK ? face_id : NULL;
+}
+
+struct long_read {
+	char *face_id;
+	bool deleted;
+	size_t traces_meanwhile;
+};
+
+/* Another thread deletes while this read holds its snapshot. */
+static enum fm_status visit_slowly(void *context, int64_t collection, int64_t person, int64_t face,
+        const float *embedding, size_t dim, struct fm_error *err)
+{
+	struct long_read *reading = context;
+	const uint64_t seed = 1;
+	pthread_t thread;
+	void *result;
+
+	(void)collection, (void)person, (void)face, (void)embedding, (void)dim, (void)err;
+	if (reading->deleted)
+		return FM_OK;
+	cr_assert_eq(pthread_create(&thread, NULL, delete_one, reading->face_id), 0);
+	pthread_join(thread, &result);
+	reading->deleted = result != NULL;
+	reading->traces_meanwhile = traces(&seed, 1);
+	return FM_OK;
+}
+
+Test(durability, a_long_read_delays_erasure_to_its_end, .timeout = 60)
+{
+	char ids[4][FM_UUID_TEXT];
+	struct long_read reading = {.face_id = ids[1]};
+	const uint64_t gone = 1;
+
+	open_gallery();
+	struct fm_person person = create_person(home, "somebody");
+
+	for (uint64_t i = 0; i < 4; i++)
+		add_real(person.key, i, ids[i]);
+	ok(fm_gallery_embedding_each(gallery, MODEL, visit_slowly, &reading, &error));
+	cr_expect(reading.deleted, "a deletion does not wait for the whole read");
+	cr_expect_gt(reading.traces_meanwhile, 0, "the old state was still being read");
+	cr_expect_eq(traces(&gone, 1), 0);
+	fm_person_done(&person);
+	close_gallery();
 }
