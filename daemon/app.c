@@ -86,7 +86,11 @@ static enum fm_status load_models(struct fm_app *app, struct fm_error *err)
 		return status;
 	options.models_dir = models_dir;
 	options.manifests_dir = config->manifests_dir[0] ? config->manifests_dir : manifests_dir;
-	return fm_models_load(&options, &app->models, err);
+	status = fm_models_load(&options, &app->models, err);
+	if (!status && app->models->embedding->calibration_count < 2)
+		fm_log(FM_LOG_WARNING, "the embedding network has no calibration: nobody will ever match",
+		        "model", app->models->embedding->name, NULL);
+	return status;
 }
 
 static enum fm_status create_pipelines(struct fm_app *app, struct fm_error *err)

@@ -158,7 +158,11 @@ static enum fm_status serve(
 	if (!status) {
 		snprintf(text, sizeof(text), "listening on http://%s", fm_server_address(server));
 		fm_log(FM_LOG_INFO, text, NULL);
+		/* Until the daemon is ready there is nothing to finish: signals end it as they end any
+		 * process. */
+		pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 		status = fm_app_load(app, fm_server_work, err);
+		pthread_sigmask(SIG_BLOCK, signals, NULL);
 	}
 	if (!status && port_file)
 		status = write_port(port_file, fm_server_port(server), err);

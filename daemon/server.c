@@ -137,12 +137,13 @@ static enum MHD_Result send_reply(struct passage *passage)
 {
 	struct fm_reply *reply = &passage->exchange.reply;
 	struct MHD_Response *response =
-	        MHD_create_response_from_buffer(reply->length, reply->body, MHD_RESPMEM_MUST_COPY);
+	        MHD_create_response_from_buffer(reply->length, reply->body, MHD_RESPMEM_MUST_FREE);
 	bool complete = response != NULL;
 
 	passage->stage = STAGE_ANSWERED;
 	if (!response)
 		return MHD_NO;
+	reply->body = NULL; /* the response's now */
 	complete &= MHD_add_response_header(response, "X-Request-Id", passage->request.id);
 	complete &= MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (reply->content_type)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,43 @@ Test(operations, health_info_and_head)
 	cr_expect_gt(atol(test_reply_header(&reply, "Content-Length")), 100);
 	test_reply_done(&reply);
 	test_daemon_stop(&daemon);
+}
+
+/* A manifest that does not come to its end: a FIFO that nobody writes to. */
+Test(operations, starting)
+{
+	char directory[] = "/tmp/facematchd-test-XXXXXX", fifo[64], gallery[64], *text = NULL;
+	struct test_daemon daemon = {0};
+	const char *at = NULL;
+
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(fifo, sizeof(fifo), "%s/fr_detect.conf", directory);
+	snprintf(gallery, sizeof(gallery), "%s/gallery.db", directory);
+	cr_assert_eq(mkfifo(fifo, 0600), 0);
+	const char *const arguments[] = {
+	        "--listen", "127.0.0.1:0", "--models", directory, "--gallery", gallery, NULL};
+	snprintf(daemon.directory, sizeof(daemon.directory), "%s", directory);
+	test_daemon_spawn(&daemon, arguments);
+	for (int tries = 0; !at && tries < 1000; tries++) {
+		usleep(10000);
+		free(text);
+		text = test_daemon_log(&daemon);
+		at = strstr(text, "listening on http://127.0.0.1:");
+	}
+	cr_assert_not_null(at, "%s", text);
+	daemon.port = atoi(strrchr(at, ':') + 1);
+	free(text);
+
+	test_expect_status(test_get(&daemon, "/healthz"), 200, "alive");
+	struct test_reply reply = test_get(&daemon, "/readyz");
+	cr_expect_str_eq(test_reply_header(&reply, "Retry-After"), "1");
+	test_expect_problem(reply, 503, "starting", "not ready");
+	test_expect_problem(test_get(&daemon, "/v1/info"), 503, "starting", "info");
+	test_expect_problem(test_photo(&daemon, "/v1/identify", "x", 1), 503, "starting", "identify");
+	test_expect_problem(test_get(&daemon, "/nowhere"), 404, "not_found", "no path is no path");
+	int status = test_daemon_end(&daemon, SIGTERM);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "%d", status);
+	test_daemon_remove(&daemon);
 }
 
 Test(operations, request_ids)

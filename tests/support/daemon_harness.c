@@ -69,16 +69,29 @@ static void write_settings(const struct test_daemon *daemon, const char *setting
 	fclose(file);
 }
 
-static void launch(struct test_daemon *daemon)
+#define ARGUMENTS_MAX 16
+
+/* argv[0] and the arguments; the caller keeps what they point at. */
+static void fill_argv(const char *argv[ARGUMENTS_MAX], const char *program, const char *const *arguments)
 {
-	char program[PATH_BYTES], config[PATH_BYTES], gallery[PATH_BYTES], port[PATH_BYTES], log[PATH_BYTES];
+	size_t count = 0;
+
+	argv[count++] = program;
+	for (; *arguments; arguments++) {
+		cr_assert_lt(count + 1, ARGUMENTS_MAX);
+		argv[count++] = *arguments;
+	}
+	argv[count] = NULL;
+}
+
+void test_daemon_spawn(struct test_daemon *daemon, const char *const *arguments)
+{
+	char program[PATH_BYTES], log[PATH_BYTES];
+	const char *argv[ARGUMENTS_MAX];
 
 	program_path(program);
-	file_in(daemon, "facematchd.conf", config);
-	file_in(daemon, "gallery.db", gallery);
-	file_in(daemon, "port", port);
+	fill_argv(argv, program, arguments);
 	file_in(daemon, "log", log);
-	unlink(port);
 	daemon->pid = fork();
 	cr_assert_geq(daemon->pid, 0);
 	if (daemon->pid == 0) {
@@ -86,11 +99,22 @@ static void launch(struct test_daemon *daemon)
 		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 		if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
 			_exit(127);
-		execl(program, program, "--listen", "127.0.0.1:0", "--config", config, "--gallery", gallery,
-		        "--models", models_directory(), "--port-file", port, "--log-level", "debug",
-		        (char *)NULL);
+		execv(program, (char *const *)argv);
 		_exit(127);
 	}
+}
+
+static void launch(struct test_daemon *daemon)
+{
+	char config[PATH_BYTES], gallery[PATH_BYTES], port[PATH_BYTES];
+
+	file_in(daemon, "facematchd.conf", config);
+	file_in(daemon, "gallery.db", gallery);
+	file_in(daemon, "port", port);
+	unlink(port);
+	test_daemon_spawn(daemon,
+	        (const char *[]){"--listen", "127.0.0.1:0", "--config", config, "--gallery", gallery,
+	                "--models", models_directory(), "--port-file", port, "--log-level", "debug", NULL});
 	for (int waited_ms = 0;; waited_ms += 10) {
 		FILE *file = fopen(port, "re");
 		int status;
@@ -145,7 +169,7 @@ int test_daemon_end(struct test_daemon *daemon, int signal)
 	return status;
 }
 
-static void remove_directory(const struct test_daemon *daemon)
+void test_daemon_remove(const struct test_daemon *daemon)
 {
 	DIR *dir = opendir(daemon->directory);
 	char path[PATH_BYTES];
@@ -166,7 +190,7 @@ void test_daemon_stop(struct test_daemon *daemon)
 
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %d, log:\n%s", status, text);
 	free(text);
-	remove_directory(daemon);
+	test_daemon_remove(daemon);
 }
 
 char *test_daemon_log(const struct test_daemon *daemon)
@@ -181,15 +205,12 @@ char *test_daemon_log(const struct test_daemon *daemon)
 int test_daemon_run(const char *const *arguments, char *ret_output, size_t size)
 {
 	char program[PATH_BYTES];
-	const char *argv[16] = {program};
+	const char *argv[ARGUMENTS_MAX];
 	int pipe_fds[2], status;
 	size_t used = 0;
 
 	program_path(program);
-	for (size_t i = 0; arguments[i]; i++) {
-		cr_assert_lt(i + 2, sizeof(argv) / sizeof(argv[0]));
-		argv[i + 1] = arguments[i];
-	}
+	fill_argv(argv, program, arguments);
 	cr_assert_eq(pipe(pipe_fds), 0);
 	pid_t pid = fork();
 	cr_assert_geq(pid, 0);

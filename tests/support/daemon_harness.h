@@ -25,6 +25,11 @@ void test_daemon_stop(struct test_daemon *daemon);
 /* All of its standard error so far; free() it. */
 char *test_daemon_log(const struct test_daemon *daemon);
 
+/* Starts it with these arguments (NULL-terminated), its log in the directory; does not wait for anything. */
+void test_daemon_spawn(struct test_daemon *daemon, const char *const *arguments);
+/* Removes the directory of a daemon that has ended. */
+void test_daemon_remove(const struct test_daemon *daemon);
+
 /* Runs the program to its end with arguments (NULL-terminated); gives the exit status and its output. */
 int test_daemon_run(const char *const *arguments, char *ret_output, size_t size);
 

@@ -1,0 +1,77 @@
+/* Many submitters beside the end of the pool: every accepted job runs once, none runs after the stop. */
+#include "daemon/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/banned.h"
+
+#define WORKERS    4
+#define SUBMITTERS 4
+#define ROUNDS     200
+
+struct shared {
+	struct fm_pool *pool;
+	atomic_long accepted, done;
+};
+
+static struct shared shared;
+
+/* A worker's own number is not atomic: two workers on one resource would be a race. */
+static void work(void *resource, void *job)
+{
+	++*(long *)resource;
+	atomic_fetch_add((atomic_long *)job, 1);
+}
+
+static void *submit(void *argument)
+{
+	(void)argument;
+	for (;;) {
+		enum fm_status status = fm_pool_submit(shared.pool, &shared.done, NULL);
+		if (status == FM_E_CANCELLED)
+			return NULL;
+		if (status == FM_OK)
+			atomic_fetch_add(&shared.accepted, 1);
+	}
+}
+
+int main(void)
+{
+	for (int round = 0; round < ROUNDS; round++) {
+		long counts[WORKERS] = {0}, total = 0;
+		void *resources[WORKERS];
+		pthread_t submitters[SUBMITTERS];
+		const struct fm_pool_options options = {
+		        .workers = WORKERS, .queue_length = 8, .resources = resources, .work = work};
+
+		shared = (struct shared){0};
+		for (int i = 0; i < WORKERS; i++)
+			resources[i] = &counts[i];
+		if (fm_pool_create(&options, &shared.pool, NULL))
+			return EXIT_FAILURE;
+		for (int i = 0; i < SUBMITTERS; i++) {
+			if (pthread_create(&submitters[i], NULL, submit, NULL))
+				return EXIT_FAILURE;
+		}
+		while (atomic_load(&shared.done) < 50)
+			sched_yield();
+		fm_pool_stop(shared.pool);
+		long done = atomic_load(&shared.done);
+		for (int i = 0; i < SUBMITTERS; i++)
+			pthread_join(submitters[i], NULL);
+		for (int i = 0; i < WORKERS; i++)
+			total += counts[i];
+		if (done != atomic_load(&shared.done) || done != atomic_load(&shared.accepted) ||
+		        done != total) {
+			fprintf(stderr, "round %d: %ld accepted, %ld done at the stop, %ld by workers\n",
+			        round, atomic_load(&shared.accepted), done, total);
+			return EXIT_FAILURE;
+		}
+		fm_pool_free(shared.pool);
+	}
+	return EXIT_SUCCESS;
+}
