@@ -101,7 +101,8 @@ static enum fm_status place(struct pass *pass, struct fm_node *node, struct fm_e
 
 	for (size_t i = 0; i < node->input_count; i++) {
 		if (node->inputs[i] == FM_VALUE_NONE ||
-		        (kind != FM_OP_ROW_MAJOR && (kind != FM_OP_NHWC || i > 0)))
+		        (kind != FM_OP_ROW_MAJOR && (kind != FM_OP_NHWC || i > 0)) ||
+		        (node->op->reads_row_major && node->op->reads_row_major(pass->graph, node)))
 			continue;
 		status = convert(pass, node, &node->inputs[i],
 		        kind == FM_OP_NHWC ? FM_LAYOUT_NHWC : FM_LAYOUT_ROW_MAJOR, err);

@@ -54,6 +54,8 @@ struct fm_op {
 	uint16_t outputs_max;
 	enum fm_op_layout layout;
 	bool product; /* has an epilogue that fuse.c may fill */
+	/* NULL, or whether this FM_OP_NHWC node reads a row-major first input as well as an NHWC one. */
+	bool (*reads_row_major)(const struct fm_graph *graph, const struct fm_node *node);
 	size_t params_bytes;
 	/* NULL: no attributes. */
 	enum fm_status (*check)(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);

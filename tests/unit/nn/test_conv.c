@@ -56,6 +56,17 @@ static const struct shape shapes[] = {
                 .stride = {2, 2},
                 .auto_pad = "SAME_LOWER"},
         {.channels = 3, .h = 7, .w = 7, .out = 4, .kernel = {3, 3}, .auto_pad = "VALID"},
+        {.channels = 4, .h = 3, .w = 2, .out = 5, .kernel = {3, 3}, .pads = {1, 1, 1, 1}},
+        {.channels = 2, .h = 5, .w = 1, .out = 3, .kernel = {3, 3}, .stride = {1, 3}, .pads = {2, 4, 0, 3}},
+        {.channels = 3,
+                .h = 9,
+                .w = 12,
+                .out = 6,
+                .kernel = {3, 3},
+                .dilation = {2, 2},
+                .pads = {2, 2, 2, 2}},
+        {.channels = 1, .h = 13, .w = 17, .out = 6, .kernel = {3, 3}, .stride = {2, 2}, .pads = {0, 0, 1, 1}},
+        {.channels = 5, .h = 4, .w = 3, .out = 3, .kernel = {3, 3}, .dilation = {3, 3}, .pads = {3, 3, 3, 3}},
         {.channels = 2, .h = 40, .w = 40, .out = 3, .kernel = {5, 5}, .pads = {2, 2, 2, 2}},
 };
 
