@@ -17,13 +17,17 @@ static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct
 {
 	const struct fm_value *x = fm_node_input(graph, node, 0);
 	float *epsilon = node->params;
-	int64_t training;
+	int64_t training, spatial;
 	enum fm_status status;
 
 	if ((status = fm_check_float(graph, node, err)) ||
 	        (status = fm_attribute_float(node, "epsilon", 1e-5f, epsilon, err)) ||
-	        (status = fm_attribute_int(node, "training_mode", 0, &training, err)))
+	        (status = fm_attribute_int(node, "training_mode", 0, &training, err)) ||
+	        (status = fm_attribute_int(node, "spatial", 1, &spatial, err)))
 		return status;
+	if (!spatial)
+		return fm_node_fail(
+		        node, err, FM_E_UNSUPPORTED, "it normalizes each position by itself (spatial 0)");
 	if (training || (x->rank != 2 && x->rank != 4))
 		return fm_node_fail(node, err, FM_E_UNSUPPORTED,
 		        "it normalizes %zu dimensions%s; 2 and 4 at inference are supported", x->rank,

@@ -10,6 +10,11 @@
 
 #include "lib/base/banned.h"
 
+/* Of the message unpacked, and of the description: 64 MiB for nodes, and four times the file for its weights.
+ */
+#define UNPACK_BYTES_FREE ((size_t)64 * 1024 * 1024)
+#define UNPACK_FACTOR     4
+
 struct owned_model {
 	struct fm_onnx_model model; /* first, so that the pointer given out is this struct's */
 	struct fm_arena arena;
@@ -303,6 +308,9 @@ enum fm_status fm_onnx_parse(const void *bytes, size_t length, size_t memory_max
 	if (length > FM_ONNX_FILE_BYTES_MAX)
 		return fm_fail(err, FM_E_TOO_LARGE, "the ONNX model has %zu bytes; the limit is %zu", length,
 		        FM_ONNX_FILE_BYTES_MAX);
+	/* A model is mostly weights: what needs many times its own size is made to. */
+	if (memory_max_bytes > UNPACK_BYTES_FREE + UNPACK_FACTOR * length)
+		memory_max_bytes = UNPACK_BYTES_FREE + UNPACK_FACTOR * length;
 	if ((status = fm_onnx_scan(bytes, length, err)) ||
 	        (status = fm_onnx_unpack(bytes, length, memory_max_bytes, &message, err)))
 		return status;

@@ -101,8 +101,9 @@ struct fm_onnx_model {
 };
 
 /*
- * memory_max_bytes bounds the unpacked message and the description, each. The bytes are not needed
- * afterwards. Errors: FM_E_CORRUPT, FM_E_UNSUPPORTED, FM_E_TOO_LARGE, FM_E_NOMEM.
+ * memory_max_bytes, and 64 MiB plus four times the length, bound the unpacked message and the description,
+ * each. The bytes are not needed afterwards. Errors: FM_E_CORRUPT, FM_E_UNSUPPORTED, FM_E_TOO_LARGE,
+ * FM_E_NOMEM.
  */
 enum fm_status fm_onnx_parse(const void *bytes, size_t length, size_t memory_max_bytes,
         struct fm_onnx_model **ret_model, struct fm_error *err);

@@ -113,6 +113,19 @@ Test(refuse, attributes_of_the_wrong_type)
 	refused(m, FM_E_CORRUPT, "Softmax", "wrong type");
 }
 
+Test(refuse, normalization_by_position)
+{
+	struct test_onnx *m = start(7);
+	const int64_t three = 3;
+	const float p[3] = {1, 1, 1};
+
+	test_onnx_floats(m, "p", 1, &three, p);
+	test_onnx_node(m, "BatchNormalization", "x,p,p,p,p", "y");
+	test_onnx_attribute_int(m, "spatial", 0);
+	test_onnx_output(m, "y");
+	refused(m, FM_E_UNSUPPORTED, "BatchNormalization", "spatial");
+}
+
 Test(refuse, shapes_that_depend_on_the_photo)
 {
 	struct test_onnx *m = start(11);

@@ -227,6 +227,23 @@ Test(onnx, memory_is_bounded)
 	cr_expect_null(model);
 }
 
+/* Two bytes on the wire, more than a hundred in memory, whatever the caller allows. */
+Test(onnx, memory_is_bounded_by_the_file_too)
+{
+	const size_t nodes = 1500000, graph = 2 * nodes, length = 5 + graph;
+	fm_autofree uint8_t *bytes = calloc(1, length);
+	struct fm_onnx_model *model = NULL;
+	struct fm_error err = {0};
+
+	bytes[0] = 7 << 3 | 2; /* Model.graph, and a length of four bytes */
+	for (int i = 0; i < 4; i++)
+		bytes[1 + i] = (uint8_t)((graph >> 7 * i & 0x7f) | (i < 3 ? 0x80 : 0));
+	for (size_t i = 0; i < nodes; i++)
+		bytes[5 + 2 * i] = 1 << 3 | 2; /* Graph.node, empty */
+	cr_expect_eq(fm_onnx_parse(bytes, length, SIZE_MAX, &model, &err), FM_E_TOO_LARGE, "%s", err.message);
+	cr_expect(strstr(err.message, "to unpack"), "%s", err.message);
+}
+
 Test(onnx, counts_are_bounded)
 {
 	struct test_onnx *b = start();
