@@ -3,6 +3,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/face/input.h"
+#include "lib/face/levels.h"
 #include "lib/image/warp.h"
 #include "lib/nn/session.h"
 
@@ -12,20 +13,21 @@
 
 #include "lib/base/banned.h"
 
-/* Measured on LFW faces shown at 10 to 48 px: all are found from 16 px (shorter side), docs/MODELS.md. */
-#define FACE_MIN_PX 20.0
-/* The first level shows the image at 1 / BORDER of the network's input. */
-#define BORDER 1.5
-/* A tiled level answers for faces up to this many times FACE_MIN_PX; the next coarser one for larger ones. */
-#define LEVEL_RATIO 2.5
-/* Longer side of a face's box to the shorter. */
-#define FACE_ASPECT 1.4
-/* A box that comes this near to an inner edge of a tile is cut by it. */
-#define CUT_PX 3.0
-/* Border around the image in tiled levels. */
-#define MARGIN_PX 10.0
 /* Share of the smaller box that may lie in another face's box. */
 #define INSIDE_MAX 0.75F
+/* A face that scores at least this needs no second look. */
+#define SURE_SCORE 0.995F
+/* What the network says of a box in a second look is the best score among boxes that share this much
+ * (intersection over union) with it. */
+#define SAME_IOU 0.4F
+
+/* Second looks: how high the box is shown. Mirrored or not, small and large: a face bears it, most else not.
+ */
+static const struct look {
+	double height_px;
+	bool mirrored;
+} looks[] = {{48, false}, {80, true}};
+#define LOOK_COUNT (sizeof(looks) / sizeof(looks[0]))
 
 struct fm_detector {
 	const struct fm_model *model;
@@ -38,58 +40,6 @@ struct fm_detector {
 	struct fm_detection *found;
 	size_t found_count, found_capacity;
 };
-
-/* ---- levels ---- */
-
-/* Tiles of `tile_px` that cover `length_px` (both in network pixels) and share overlap_px or more. */
-static int count_tiles(double length_px, double tile_px, double overlap_px)
-{
-	if (length_px <= tile_px)
-		return 1;
-	return (int)ceil((length_px - overlap_px) / (tile_px - overlap_px));
-}
-
-static void lay_tiles(int side_px, double tile_px, double overlap_px, double scale, double margin_px,
-        int *ret_count, double *ret_first_px, double *ret_step_px)
-{
-	double length_px = side_px * scale + 2 * margin_px;
-	int count = count_tiles(length_px, tile_px, overlap_px);
-
-	*ret_count = count;
-	*ret_step_px = count > 1 ? (length_px - tile_px) / (count - 1) / scale : 0;
-	/* a single tile has the image in its middle */
-	*ret_first_px = (count > 1 ? -margin_px : -(tile_px - side_px * scale) / 2) / scale;
-}
-
-static struct fm_detect_level plan_level(const struct fm_model *model, int width_px, int height_px,
-        double scale, double overlap_px, double margin_px)
-{
-	struct fm_detect_level level = {.scale = scale};
-
-	lay_tiles(width_px, model->width_px, overlap_px, scale, margin_px, &level.columns, &level.left_px,
-	        &level.step_x_px);
-	lay_tiles(height_px, model->height_px, overlap_px, scale, margin_px, &level.rows, &level.top_px,
-	        &level.step_y_px);
-	return level;
-}
-
-int fm_detect_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
-        struct fm_detect_level ret_levels[FM_DETECT_LEVELS_MAX])
-{
-	double whole = fmin((double)model->width_px / width_px, (double)model->height_px / height_px);
-	double coarsest = whole / BORDER, scale = FACE_MIN_PX / min_face_px;
-	int count = 0;
-
-	ret_levels[count++] = plan_level(model, width_px, height_px, coarsest, 0, 0);
-	while (scale > coarsest && count < FM_DETECT_LEVELS_MAX) {
-		double next = fmax(scale / LEVEL_RATIO, coarsest);
-		double largest_px = FACE_MIN_PX * scale / next * FACE_ASPECT;
-		ret_levels[count++] =
-		        plan_level(model, width_px, height_px, scale, largest_px + 2 * CUT_PX, MARGIN_PX);
-		scale = next;
-	}
-	return count;
-}
 
 /* ---- non-maximum suppression ---- */
 
@@ -195,18 +145,47 @@ static enum fm_status reserve(struct fm_detector *detector, size_t more, struct 
 }
 
 /* Does an edge of the tile with more image behind it cut the box (0..1 of the tile)? */
-static bool is_cut(const struct fm_detector *detector, const struct fm_detect_level *level, int column,
-        int row, const float *box)
+static bool is_cut(const struct fm_detector *detector, const struct fm_level *level, int column, int row,
+        const float *box)
 {
-	float near_x = (float)(CUT_PX / detector->model->width_px);
-	float near_y = (float)(CUT_PX / detector->model->height_px);
+	float near_x = (float)(FM_LEVEL_CUT_PX / detector->model->width_px);
+	float near_y = (float)(FM_LEVEL_CUT_PX / detector->model->height_px);
 
 	return (column > 0 && box[0] < near_x) || (column < level->columns - 1 && box[2] > 1 - near_x) ||
 	       (row > 0 && box[1] < near_y) || (row < level->rows - 1 && box[3] > 1 - near_y);
 }
 
+static void mirror(struct fm_image *image)
+{
+	for (int y = 0; y < image->height_px; y++) {
+		uint8_t *left = image->pixels + (size_t)y * image->stride_bytes;
+		uint8_t *right = left + (size_t)(image->width_px - 1) * 3;
+		for (; left < right; left += 3, right -= 3) {
+			for (int c = 0; c < 3; c++) {
+				uint8_t held = left[c];
+				left[c] = right[c];
+				right[c] = held;
+			}
+		}
+	}
+}
+
+/* Shows the network that rectangle of the image; the answer is in scores and boxes. */
+static void show(struct fm_detector *detector, const struct fm_image *image, double x_px, double y_px,
+        double scale, bool mirrored)
+{
+	const struct fm_model *model = detector->model;
+
+	fm_image_resize_rect(
+	        image, x_px, y_px, model->width_px / scale, model->height_px / scale, 0, &detector->tile);
+	if (mirrored)
+		mirror(&detector->tile);
+	fm_input_fill(model, &detector->tile, detector->input);
+	fm_session_run(detector->session, (const float *const[]){detector->input}, detector->outputs);
+}
+
 static enum fm_status run_tile(struct fm_detector *detector, const struct fm_image *image,
-        const struct fm_detect_level *level, int column, int row, struct fm_error *err)
+        const struct fm_level *level, int column, int row, struct fm_error *err)
 {
 	const struct fm_model *model = detector->model;
 	double x_px = level->left_px + column * level->step_x_px;
@@ -216,10 +195,7 @@ static enum fm_status run_tile(struct fm_detector *detector, const struct fm_ima
 
 	if (status != FM_OK)
 		return status;
-	fm_image_resize_rect(image, x_px, y_px, width_px, height_px, 0, &detector->tile);
-	fm_input_fill(model, &detector->tile, detector->input);
-	fm_session_run(detector->session, (const float *const[]){detector->input}, detector->outputs);
-
+	show(detector, image, x_px, y_px, level->scale, false);
 	struct fm_detection *first = detector->found + detector->found_count;
 	size_t count = 0;
 	for (size_t i = 0; i < detector->anchors; i++) {
@@ -240,11 +216,56 @@ static enum fm_status run_tile(struct fm_detector *detector, const struct fm_ima
 	return FM_OK;
 }
 
+/* The network's score for `box`, shown in the middle of its input. */
+static float score_again(struct fm_detector *detector, const struct fm_image *image, const struct fm_box *box,
+        const struct look *look)
+{
+	const struct fm_model *model = detector->model;
+	double scale = look->height_px / box->height_px;
+	float width = (float)(box->width_px * scale / model->width_px);
+	float height = (float)(look->height_px / model->height_px);
+	struct fm_box shown = {0.5F - width / 2, 0.5F - height / 2, width, height};
+	float best = 0;
+
+	show(detector, image, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
+	        box->y_px + box->height_px / 2 - model->height_px / scale / 2, scale, look->mirrored);
+	for (size_t i = 0; i < detector->anchors; i++) {
+		const float *corners = detector->boxes + 4 * i;
+		float score = detector->scores[2 * i + 1];
+		struct fm_box seen = {
+		        corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]};
+		float shared = fm_box_overlap(&shown, &seen);
+		if (score > best && shared > SAME_IOU * (fm_box_area(&shown) + fm_box_area(&seen) - shared))
+			best = score;
+	}
+	return best;
+}
+
+/* Looks again at what is not sure. The score becomes the mean over all looks. */
+static size_t confirm(struct fm_detector *detector, const struct fm_image *image, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct fm_detection detection = detector->found[i];
+		if (detection.score < SURE_SCORE) {
+			for (size_t k = 0; k < LOOK_COUNT; k++)
+				detection.score += score_again(detector, image, &detection.box, &looks[k]);
+			detection.score /= 1 + LOOK_COUNT;
+			if (detection.score < detector->model->confirmed_min)
+				continue;
+		}
+		detector->found[kept++] = detection;
+	}
+	qsort(detector->found, kept, sizeof(*detector->found), by_falling_score);
+	return kept;
+}
+
 enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image *image, double min_face_px,
         const struct fm_detection **ret_detections, size_t *ret_count, struct fm_error *err)
 {
-	struct fm_detect_level levels[FM_DETECT_LEVELS_MAX];
-	int count = fm_detect_plan(detector->model, image->width_px, image->height_px, min_face_px, levels);
+	struct fm_level levels[FM_LEVELS_MAX];
+	int count = fm_levels_plan(detector->model, image->width_px, image->height_px, min_face_px, levels);
 
 	detector->found_count = 0;
 	for (int i = 0; i < count; i++) {
@@ -255,7 +276,8 @@ enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image
 				return status;
 		}
 	}
-	*ret_count = fm_detect_suppress(detector->found, detector->found_count, detector->model->iou_max);
+	size_t merged = fm_detect_suppress(detector->found, detector->found_count, detector->model->iou_max);
+	*ret_count = confirm(detector, image, merged);
 	*ret_detections = detector->found;
 	return FM_OK;
 }

@@ -1,12 +1,8 @@
 /*
- * Faces in an image, by an UltraFace network (RFB-320) whose input is one fixed, small size.
- *
- * The image is shown to the network at several levels. The first holds the whole image with a border around
- * it, so that a face which fills or leaves the frame is seen small and whole. Where that level would show the
- * smallest wanted face too small to be found, finer levels follow, cut into overlapping tiles; a face that a
- * tile's edge cuts lies whole in the next tile or shows whole in a coarser level. The aspect ratio is kept
- * throughout. What several tiles and levels found is merged by non-maximum suppression.
- * Threads: a detector serves one thread at a time.
+ * Faces in an image, by an UltraFace network (RFB-320). The image is shown at several scales and in tiles
+ * (levels.h); what they found is merged by non-maximum suppression. What the network is not sure of it is
+ * shown twice more, at other sizes and once mirrored, and the mean of its scores decides: that refuses most
+ * of what is no face, docs/MODELS.md. Threads: a detector serves one thread at a time.
  */
 #ifndef FM_FACE_DETECT_H
 #define FM_FACE_DETECT_H
@@ -14,23 +10,6 @@
 #include "lib/face/box.h"
 #include "lib/face/model.h"
 #include "lib/image/image.h"
-
-#define FM_DETECT_LEVELS_MAX 16
-
-/* One scale at which an image is shown. Tile (column, row) has its top left corner at
- * (left_px + column * step_x_px, top_px + row * step_y_px) of the image and is the network's size / scale. */
-struct fm_detect_level {
-	double scale; /* network pixels per image pixel */
-	double left_px, top_px, step_x_px, step_y_px;
-	int columns, rows;
-};
-
-/*
- * The levels that find faces of at least min_face_px (shorter side of the box) in an image of that size;
- * [0] is the one with the border. Returns their number.
- */
-int fm_detect_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
-        struct fm_detect_level ret_levels[FM_DETECT_LEVELS_MAX]);
 
 struct fm_detection {
 	struct fm_box box; /* pixels of the image; may leave it */

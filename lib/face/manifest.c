@@ -281,6 +281,7 @@ static const struct key {
         {"input", "scale", read_channels, FIELD(scale), FOR_ALL, true, false},
         {"detection", "decoder", read_decoder, 0, FOR_DETECTION, true, false},
         {"detection", "score_min", read_fraction, FIELD(score_min), FOR_DETECTION, false, false},
+        {"detection", "confirmed_min", read_fraction, FIELD(confirmed_min), FOR_DETECTION, false, false},
         {"detection", "iou_max", read_fraction, FIELD(iou_max), FOR_DETECTION, false, false},
         {"landmarks", "layout", read_layout, 0, FOR_LANDMARKS, true, false},
         {"embedding", "template", read_template, 0, FOR_EMBEDDING, true, false},
@@ -361,6 +362,7 @@ enum fm_status fm_manifest_parse(const char *text, struct fm_model *model, struc
 	struct parser parser = {.model = model, .err = err};
 
 	model->score_min = 0.65F;
+	model->confirmed_min = 0.7F;
 	model->iou_max = 0.4F;
 	enum fm_status status = check_line_lengths(text, err);
 	if (status != FM_OK)

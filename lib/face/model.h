@@ -16,7 +16,9 @@
  *	scale = 0.0078125       ; the same; the network sees (value - mean) * scale, values 0 to 255
  *	[detection]             ; role detection alone
  *	decoder = ultraface     ; outputs `scores` 1 x n x 2 and `boxes` 1 x n x 4 (x1 y1 x2 y2, 0..1)
- *	score_min = 0.65        ; optional, as is iou_max = 0.4
+ *	score_min = 0.65        ; optional: lowest score of a face at first sight,
+ *	confirmed_min = 0.7     ; and of one that was not sure and was looked at again
+ *	iou_max = 0.4           ; optional: two boxes that share more are one face
  *	[landmarks]             ; role landmarks alone
  *	layout = ibug68         ; one output of 68 x (x, y), 0..1 of the crop
  *	[embedding]             ; role embedding alone
@@ -58,7 +60,7 @@ struct fm_model {
 	enum fm_color_order color;
 	float mean[3], scale[3]; /* in the network's colour order */
 	/* detection */
-	float score_min, iou_max;
+	float score_min, confirmed_min, iou_max;
 	/* embedding */
 	size_t dim;
 	size_t calibration_count;

@@ -5,6 +5,7 @@
 #include "lib/face/detect.h"
 #include "lib/face/embed.h"
 #include "lib/face/landmarks.h"
+#include "lib/face/levels.h"
 #include "lib/face/quality.h"
 
 #include <math.h>
@@ -120,13 +121,13 @@ static double now_ms(void)
 /* The largest denominator at which detection still gets a pixel of the photo for each of the network's. */
 static int detection_denominator(const struct fm_pipeline *pipeline, const struct fm_image_info *info)
 {
-	struct fm_detect_level levels[FM_DETECT_LEVELS_MAX];
+	struct fm_level levels[FM_LEVELS_MAX];
 	double finest = 0;
 	int denominator = 8;
 
 	if (info->format != FM_IMAGE_JPEG || (int64_t)info->width_px * info->height_px <= WHOLE_PIXELS_MAX)
 		return 1;
-	int count = fm_detect_plan(pipeline->models->detection, info->width_px, info->height_px,
+	int count = fm_levels_plan(pipeline->models->detection, info->width_px, info->height_px,
 	        pipeline->options.min_face_px, levels);
 	for (int i = 0; i < count; i++)
 		finest = fmax(finest, levels[i].scale);

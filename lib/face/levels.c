@@ -1,0 +1,66 @@
+#include "lib/face/levels.h"
+
+#include <math.h>
+
+#include "lib/base/banned.h"
+
+/* Measured on LFW faces shown at 10 to 48 px: all are found from 16 px (shorter side), docs/MODELS.md. */
+#define FACE_MIN_PX 20.0
+/* The first level shows the image at 1 / BORDER of the network's input. */
+#define BORDER 1.5
+/* A tiled level answers for faces up to this many times FACE_MIN_PX; the next coarser one for larger ones. */
+#define LEVEL_RATIO 2.5
+/* Longer side of a face's box to the shorter. */
+#define FACE_ASPECT 1.4
+/* Border around the image in tiled levels. */
+#define MARGIN_PX 10.0
+
+/* Tiles of `tile_px` that cover `length_px` (both in network pixels) and share overlap_px or more. */
+static int count_tiles(double length_px, double tile_px, double overlap_px)
+{
+	if (length_px <= tile_px)
+		return 1;
+	return (int)ceil((length_px - overlap_px) / (tile_px - overlap_px));
+}
+
+static void lay_tiles(int side_px, double tile_px, double overlap_px, double scale, double margin_px,
+        int *ret_count, double *ret_first_px, double *ret_step_px)
+{
+	double length_px = side_px * scale + 2 * margin_px;
+	int count = count_tiles(length_px, tile_px, overlap_px);
+
+	*ret_count = count;
+	*ret_step_px = count > 1 ? (length_px - tile_px) / (count - 1) / scale : 0;
+	/* a single tile has the image in its middle */
+	*ret_first_px = (count > 1 ? -margin_px : -(tile_px - side_px * scale) / 2) / scale;
+}
+
+static struct fm_level plan_level(const struct fm_model *model, int width_px, int height_px, double scale,
+        double overlap_px, double margin_px)
+{
+	struct fm_level level = {.scale = scale};
+
+	lay_tiles(width_px, model->width_px, overlap_px, scale, margin_px, &level.columns, &level.left_px,
+	        &level.step_x_px);
+	lay_tiles(height_px, model->height_px, overlap_px, scale, margin_px, &level.rows, &level.top_px,
+	        &level.step_y_px);
+	return level;
+}
+
+int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
+        struct fm_level ret_levels[FM_LEVELS_MAX])
+{
+	double whole = fmin((double)model->width_px / width_px, (double)model->height_px / height_px);
+	double coarsest = whole / BORDER, scale = FACE_MIN_PX / min_face_px;
+	int count = 0;
+
+	ret_levels[count++] = plan_level(model, width_px, height_px, coarsest, 0, 0);
+	while (scale > coarsest && count < FM_LEVELS_MAX) {
+		double next = fmax(scale / LEVEL_RATIO, coarsest);
+		double largest_px = FACE_MIN_PX * scale / next * FACE_ASPECT;
+		ret_levels[count++] = plan_level(
+		        model, width_px, height_px, scale, largest_px + 2 * FM_LEVEL_CUT_PX, MARGIN_PX);
+		scale = next;
+	}
+	return count;
+}
