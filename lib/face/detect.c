@@ -15,6 +15,8 @@
 
 /* Share of the smaller box that may lie in another face's box. */
 #define INSIDE_MAX 0.75F
+/* What the network is shown beyond the image: its zero, which loses fewer faces than black. */
+#define OUTSIDE_GRAY 127
 /* A face that scores at least this needs no second look. */
 #define SURE_SCORE 0.995F
 /* What the network says of a box in a second look is the best score among boxes that share this much
@@ -176,8 +178,8 @@ static void show(struct fm_detector *detector, const struct fm_image *image, dou
 {
 	const struct fm_model *model = detector->model;
 
-	fm_image_resize_rect(
-	        image, x_px, y_px, model->width_px / scale, model->height_px / scale, 0, &detector->tile);
+	fm_image_resize_rect(image, x_px, y_px, model->width_px / scale, model->height_px / scale,
+	        OUTSIDE_GRAY, &detector->tile);
 	if (mirrored)
 		mirror(&detector->tile);
 	fm_input_fill(model, &detector->tile, detector->input);
@@ -241,9 +243,13 @@ static float score_again(struct fm_detector *detector, const struct fm_image *im
 	return best;
 }
 
-/* Looks again at what is not sure. The score becomes the mean over all looks. */
-static size_t confirm(struct fm_detector *detector, const struct fm_image *image, size_t count)
+/*
+ * Merges what was found and looks again at what is not sure; the score becomes the mean over all looks.
+ * Returns the number of detections kept.
+ */
+static size_t settle(struct fm_detector *detector, const struct fm_image *image)
 {
+	size_t count = fm_detect_suppress(detector->found, detector->found_count, detector->model->iou_max);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -276,8 +282,17 @@ enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image
 				return status;
 		}
 	}
-	size_t merged = fm_detect_suppress(detector->found, detector->found_count, detector->model->iou_max);
-	*ret_count = confirm(detector, image, merged);
+	*ret_count = settle(detector, image);
+	if (*ret_count == 0) {
+		/* a face so near that it leaves the frame may take more border to be seen */
+		struct fm_level wide =
+		        fm_levels_wide_border(detector->model, image->width_px, image->height_px);
+		detector->found_count = 0;
+		enum fm_status status = run_tile(detector, image, &wide, 0, 0, err);
+		if (status != FM_OK)
+			return status;
+		*ret_count = settle(detector, image);
+	}
 	*ret_detections = detector->found;
 	return FM_OK;
 }

@@ -7,7 +7,8 @@
 /* Measured on LFW faces shown at 10 to 48 px: all are found from 16 px (shorter side), docs/MODELS.md. */
 #define FACE_MIN_PX 20.0
 /* The first level shows the image at 1 / BORDER of the network's input. */
-#define BORDER 1.5
+#define BORDER      1.5
+#define WIDE_BORDER 2.2
 /* A tiled level answers for faces up to this many times FACE_MIN_PX; the next coarser one for larger ones. */
 #define LEVEL_RATIO 2.5
 /* Longer side of a face's box to the shorter. */
@@ -47,11 +48,23 @@ static struct fm_level plan_level(const struct fm_model *model, int width_px, in
 	return level;
 }
 
+static double fitting_scale(const struct fm_model *model, int width_px, int height_px)
+{
+	return fmin((double)model->width_px / width_px, (double)model->height_px / height_px);
+}
+
+struct fm_level fm_levels_wide_border(const struct fm_model *detection, int width_px, int height_px)
+{
+	double scale = fitting_scale(detection, width_px, height_px) / WIDE_BORDER;
+
+	return plan_level(detection, width_px, height_px, scale, 0, 0);
+}
+
 int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
         struct fm_level ret_levels[FM_LEVELS_MAX])
 {
-	double whole = fmin((double)model->width_px / width_px, (double)model->height_px / height_px);
-	double coarsest = whole / BORDER, scale = FACE_MIN_PX / min_face_px;
+	double coarsest = fitting_scale(model, width_px, height_px) / BORDER,
+	       scale = FACE_MIN_PX / min_face_px;
 	int count = 0;
 
 	ret_levels[count++] = plan_level(model, width_px, height_px, coarsest, 0, 0);

@@ -32,4 +32,7 @@ struct fm_level {
 int fm_levels_plan(const struct fm_model *detection, int width_px, int height_px, double min_face_px,
         struct fm_level ret_levels[FM_LEVELS_MAX]);
 
+/* One tile with the image in the middle of a wider border: another chance where nothing was found. */
+struct fm_level fm_levels_wide_border(const struct fm_model *detection, int width_px, int height_px);
+
 #endif

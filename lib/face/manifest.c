@@ -362,7 +362,7 @@ enum fm_status fm_manifest_parse(const char *text, struct fm_model *model, struc
 	struct parser parser = {.model = model, .err = err};
 
 	model->score_min = 0.65F;
-	model->confirmed_min = 0.7F;
+	model->confirmed_min = 0.75F;
 	model->iou_max = 0.4F;
 	enum fm_status status = check_line_lengths(text, err);
 	if (status != FM_OK)

@@ -17,7 +17,7 @@
  *	[detection]             ; role detection alone
  *	decoder = ultraface     ; outputs `scores` 1 x n x 2 and `boxes` 1 x n x 4 (x1 y1 x2 y2, 0..1)
  *	score_min = 0.65        ; optional: lowest score of a face at first sight,
- *	confirmed_min = 0.7     ; and of one that was not sure and was looked at again
+ *	confirmed_min = 0.75    ; and of one that was not sure and was looked at again
  *	iou_max = 0.4           ; optional: two boxes that share more are one face
  *	[landmarks]             ; role landmarks alone
  *	layout = ibug68         ; one output of 68 x (x, y), 0..1 of the crop
