@@ -19,8 +19,8 @@ const struct fm_models_options fm_models_defaults = {
 FM_DEFINE_CLEANUP(struct fm_model *, fm_model_free);
 
 /* Measured, docs/MODELS.md. */
-#define DETECTION_PRECISION FM_FLOAT32
-#define LANDMARKS_PRECISION FM_FLOAT32
+#define DETECTION_PRECISION FM_INT8
+#define LANDMARKS_PRECISION FM_INT8
 
 static enum fm_status load_one(const struct fm_models_options *options, const char *name,
         enum fm_model_role role, enum fm_precision precision, struct fm_model **ret_model,
