@@ -106,23 +106,35 @@ static enum fm_status check_operands(const struct fm_graph *graph, const struct 
 	return FM_OK;
 }
 
+/* Everything but the operands: strides, dilations, padding, and the output's size that follows. */
+static enum fm_status read_window(
+        const struct fm_node *node, struct fm_conv_shape *s, size_t ret_pads[4], struct fm_error *err)
+{
+	enum padding padding;
+	enum fm_status status;
+
+	if ((status = read_extents(node, "strides", 2, 1, 1, s->stride, err)) ||
+	        (status = read_extents(node, "dilations", 2, 1, 1, s->dilation, err)) ||
+	        (status = read_extents(node, "pads", 4, 0, 0, ret_pads, err)) ||
+	        (status = read_padding(node, &padding, err)) ||
+	        (status = resolve(
+	                 node, s, 0, s->in_h, padding, ret_pads[0], ret_pads[2], &s->out_h, &s->pad[0], err)))
+		return status;
+	return resolve(node, s, 1, s->in_w, padding, ret_pads[1], ret_pads[3], &s->out_w, &s->pad[1], err);
+}
+
 enum fm_status fm_conv_shape_read(const struct fm_graph *graph, const struct fm_node *node,
         struct fm_conv_shape *ret_shape, struct fm_error *err)
 {
 	const struct fm_value *w = fm_node_input(graph, node, 1);
 	struct fm_conv_shape s = {0};
 	size_t pads[4]; /* top, left, bottom, right */
-	enum padding padding;
 	int64_t groups;
 	enum fm_status status;
 
 	if ((status = fm_attribute_int(node, "group", 1, &groups, err)) ||
 	        (status = check_operands(graph, node, groups, &s, err)) ||
-	        (status = read_extents(node, "kernel_shape", 2, 1, 0, s.kernel, err)) ||
-	        (status = read_extents(node, "strides", 2, 1, 1, s.stride, err)) ||
-	        (status = read_extents(node, "dilations", 2, 1, 1, s.dilation, err)) ||
-	        (status = read_extents(node, "pads", 4, 0, 0, pads, err)) ||
-	        (status = read_padding(node, &padding, err)))
+	        (status = read_extents(node, "kernel_shape", 2, 1, 0, s.kernel, err)))
 		return status;
 	for (size_t i = 0; i < 2; i++) {
 		if (s.kernel[i] && s.kernel[i] != w->dims[2 + i])
@@ -131,9 +143,41 @@ enum fm_status fm_conv_shape_read(const struct fm_graph *graph, const struct fm_
 			return fm_node_fail(node, err, FM_E_UNSUPPORTED, "a kernel of %zu", w->dims[2 + i]);
 		s.kernel[i] = w->dims[2 + i];
 	}
-	if ((status = resolve(node, &s, 0, s.in_h, padding, pads[0], pads[2], &s.out_h, &s.pad[0], err)) ||
-	        (status = resolve(node, &s, 1, s.in_w, padding, pads[1], pads[3], &s.out_w, &s.pad[1], err)))
+	if ((status = read_window(node, &s, pads, err)))
 		return status;
+	*ret_shape = s;
+	return FM_OK;
+}
+
+enum fm_status fm_pool_shape_read(const struct fm_graph *graph, const struct fm_node *node,
+        struct fm_conv_shape *ret_shape, struct fm_error *err)
+{
+	const struct fm_value *x = fm_node_input(graph, node, 0);
+	size_t pads[4];
+	int64_t ceil_mode;
+	enum fm_status status;
+
+	if ((status = fm_attribute_int(node, "ceil_mode", 0, &ceil_mode, err)))
+		return status;
+	if (x->type != FM_ONNX_FLOAT32 || x->rank != 4 || x->dims[0] != 1 || !x->elements || ceil_mode)
+		return fm_node_fail(node, err, FM_E_UNSUPPORTED,
+		        "it pools %s of %zu dimensions%s; one float32 image is supported",
+		        fm_onnx_type_name(x->type), x->rank, ceil_mode ? ", rounding up," : "");
+	struct fm_conv_shape s = {.in_channels = x->dims[1],
+	        .in_h = x->dims[2],
+	        .in_w = x->dims[3],
+	        .out_channels = x->dims[1],
+	        .groups = x->dims[1]};
+	if ((status = read_extents(node, "kernel_shape", 2, 1, 0, s.kernel, err)))
+		return status;
+	if (!s.kernel[0] || !s.kernel[1])
+		return fm_node_fail(node, err, FM_E_CORRUPT, "it has no kernel_shape");
+	if ((status = read_window(node, &s, pads, err)))
+		return status;
+	for (size_t i = 0; i < 2; i++)
+		if (s.dilation[i] != 1 || pads[i] >= s.kernel[i] || pads[2 + i] >= s.kernel[i])
+			return fm_node_fail(node, err, FM_E_UNSUPPORTED,
+			        "its windows are dilated, or may lie wholly in the padding");
 	*ret_shape = s;
 	return FM_OK;
 }

@@ -1,4 +1,4 @@
-/* Conv's attributes, read and checked. Pairs are height, width. */
+/* The attributes of Conv and MaxPool, read and checked. Pairs are height, width. */
 #ifndef FM_NN_CONV_SHAPE_H
 #define FM_NN_CONV_SHAPE_H
 
@@ -17,6 +17,10 @@ struct fm_conv_shape {
 
 /* Reads a Conv node whose inputs have shapes. auto_pad is resolved. */
 enum fm_status fm_conv_shape_read(const struct fm_graph *graph, const struct fm_node *node,
+        struct fm_conv_shape *ret_shape, struct fm_error *err);
+
+/* Reads a pooling node whose input has a shape: one window for each channel, never wholly in the padding. */
+enum fm_status fm_pool_shape_read(const struct fm_graph *graph, const struct fm_node *node,
         struct fm_conv_shape *ret_shape, struct fm_error *err);
 
 #endif

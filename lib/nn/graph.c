@@ -146,8 +146,14 @@ static enum fm_status add_initializers(struct fm_graph *graph, struct fm_names *
 	return FM_OK;
 }
 
+/* What the caller wants for dimension i of an image, or 0. */
+static size_t wanted_dim(const struct fm_onnx_value *declared, struct fm_input_size size, size_t i)
+{
+	return declared->rank != 4 ? 0 : i == 2 ? size.height_px : i == 3 ? size.width_px : 0;
+}
+
 static enum fm_status add_input(struct fm_graph *graph, struct fm_names *names,
-        const struct fm_onnx_value *declared, size_t index, struct fm_error *err)
+        const struct fm_onnx_value *declared, struct fm_input_size size, size_t index, struct fm_error *err)
 {
 	char label[FM_ONNX_LABEL_BYTES], symbol[FM_ONNX_LABEL_BYTES];
 	uint32_t v;
@@ -165,10 +171,22 @@ static enum fm_status add_input(struct fm_graph *graph, struct fm_names *names,
 	value->rank = declared->rank;
 	value->elements = 1;
 	for (size_t i = 0; i < declared->rank; i++) {
+		const size_t wanted = wanted_dim(declared, size, i);
 		size_t dim = declared->dims[i];
 
-		if (!dim && i == 0)
-			dim = 1; /* a batch of unknown size is run one at a time */
+		if (dim && wanted && dim != wanted)
+			return fm_fail(err, FM_E_INVALID,
+			        "the input '%s' is fixed at a %s of %zu, and cannot have %zu", label,
+			        i == 2 ? "height" : "width", dim, wanted);
+		if (!dim)
+			dim = i == 0 ? 1 : wanted; /* a batch of unknown size is run one at a time */
+		if (!dim && declared->rank == 4 && i > 1)
+			return fm_fail(err, FM_E_UNSUPPORTED,
+			        "the input '%s' leaves its %s open (dimension %zu, '%s'): give an input "
+			        "height "
+			        "and width in pixels",
+			        label, i == 2 ? "height" : "width", i,
+			        fm_onnx_label(declared->symbolic[i], symbol));
 		if (!dim)
 			return fm_fail(err, FM_E_UNSUPPORTED,
 			        "the input '%s' has no fixed size in dimension %zu ('%s')", label, i,
@@ -245,7 +263,7 @@ static enum fm_status add_outputs(struct fm_graph *graph, struct fm_names *names
 }
 
 enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
-        const struct fm_onnx_model *model, struct fm_error *err)
+        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_error *err)
 {
 	struct fm_names names;
 	size_t outputs = 0;
@@ -274,7 +292,7 @@ enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
 	if ((status = add_initializers(graph, &names, model, err)))
 		return status;
 	for (size_t i = 0; i < model->input_count; i++)
-		if ((status = add_input(graph, &names, &model->inputs[i], i, err)))
+		if ((status = add_input(graph, &names, &model->inputs[i], size, i, err)))
 			return status;
 	for (size_t i = 0; i < model->node_count; i++)
 		if ((status = add_node(graph, &names, &model->nodes[i], i, err)))

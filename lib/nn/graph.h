@@ -78,13 +78,18 @@ struct fm_graph {
 	void **pointers; /* [value_capacity]: constants, as a run sees values while folding */
 };
 
+/* Sizes for images whose height and width the file leaves open; 0: none given. */
+struct fm_input_size {
+	size_t height_px, width_px;
+};
+
 /*
  * From the description: resolves names, and refuses unknown ops, values used before they are made (which
  * covers cycles), values made twice, inputs whose shape is not known. A symbolic batch (the first dimension)
- * becomes 1. The model must outlive the graph.
+ * becomes 1, symbolic height and width those of `size`. The model must outlive the graph.
  */
 enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
-        const struct fm_onnx_model *model, struct fm_error *err);
+        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_error *err);
 
 /* Shapes of all values, node by node; nodes whose result is already known are computed and removed. */
 enum fm_status fm_graph_infer(struct fm_graph *graph, struct fm_error *err);

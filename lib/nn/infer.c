@@ -1,4 +1,5 @@
 /* Shapes in node order, and constant folding: a node whose inputs are all known runs here, once, at load. */
+#include "lib/nn/nd.h"
 #include "lib/nn/op.h"
 
 #include <string.h>
@@ -13,6 +14,27 @@ static bool all_constant(const struct fm_graph *graph, const struct fm_node *nod
 	return node->input_count > 0;
 }
 
+/* The same value as an op with NHWC images sees it: fold() converts around the run. */
+static enum fm_status change_layout(struct fm_graph *graph, const struct fm_node *node, uint32_t v,
+        enum fm_layout wanted, struct fm_error *err)
+{
+	struct fm_value from = graph->values[v], to = graph->values[v];
+	struct fm_nd nd = {.rank = from.rank};
+	void *data = fm_arena_alloc(graph->arena, from.elements, fm_onnx_type_bytes(from.type));
+
+	if (!data)
+		return fm_node_nomem(node, err);
+	from.layout = wanted == FM_LAYOUT_NHWC ? FM_LAYOUT_ROW_MAJOR : FM_LAYOUT_NHWC;
+	to.layout = wanted;
+	memcpy(nd.dims, from.dims, sizeof(nd.dims));
+	fm_value_strides(&to, nd.strides[0]);
+	fm_value_strides(&from, nd.strides[1]);
+	fm_nd_normalize(&nd);
+	fm_nd_copy(&nd, fm_onnx_type_bytes(from.type), data, graph->pointers[v]);
+	graph->pointers[v] = data;
+	return FM_OK;
+}
+
 static enum fm_status fold(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
 	const struct fm_build build = {
@@ -22,26 +44,39 @@ static enum fm_status fold(struct fm_graph *graph, struct fm_node *node, struct 
 	        .outputs = node->outputs,
 	        .output_count = node->output_count,
 	        .in_place = FM_VALUE_NONE};
-	struct fm_value *out = &graph->values[node->outputs[0]];
+	const bool nhwc = node->op->layout == FM_OP_NHWC && graph->values[node->outputs[0]].rank == 4;
+	bool empty = true;
 	enum fm_status status = node->op->prepare(&build, node, &step, err);
 
 	if (status)
 		return status;
 	if (step.view) {
-		out->constant = graph->values[node->inputs[0]].constant;
+		graph->pointers[node->outputs[0]] = graph->pointers[node->inputs[0]];
 		return FM_OK;
 	}
-	void *data = fm_arena_alloc(graph->arena, out->elements, fm_onnx_type_bytes(out->type));
-	void *scratch = fm_arena_alloc(graph->arena, step.scratch_bytes, 1);
-	if (!data || !scratch)
+	for (size_t i = 0; i < node->output_count; i++) {
+		const struct fm_value *out = &graph->values[node->outputs[i]];
+
+		graph->pointers[node->outputs[i]] =
+		        fm_arena_alloc(graph->arena, out->elements, fm_onnx_type_bytes(out->type));
+		if (!graph->pointers[node->outputs[i]])
+			return fm_node_nomem(node, err);
+		empty &= out->elements == 0;
+	}
+	void *scratch = fm_arena_alloc(graph->arena, step.scratch_bytes + 64, 1);
+	if (!scratch)
 		return fm_node_nomem(node, err);
-	graph->pointers[node->outputs[0]] = data;
-	if (out->elements)
-		node->op->run(&step,
-		        &(struct fm_run){
-		                .kernels = build.kernels, .values = graph->pointers, .scratch = scratch});
-	out->constant = data;
-	return FM_OK;
+	/* Small allocations are only 16-byte aligned. */
+	scratch = (char *)scratch + (-(uintptr_t)scratch & 63);
+	if (empty)
+		return FM_OK;
+	void *given = graph->pointers[node->inputs[0]];
+	if (nhwc && (status = change_layout(graph, node, node->inputs[0], FM_LAYOUT_NHWC, err)))
+		return status;
+	node->op->run(&step,
+	        &(struct fm_run){.kernels = build.kernels, .values = graph->pointers, .scratch = scratch});
+	graph->pointers[node->inputs[0]] = given;
+	return nhwc ? change_layout(graph, node, node->outputs[0], FM_LAYOUT_ROW_MAJOR, err) : FM_OK;
 }
 
 static enum fm_status infer_node(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
@@ -59,23 +94,26 @@ static enum fm_status infer_node(struct fm_graph *graph, struct fm_node *node, s
 	        (status = node->op->shape(graph, node, err)))
 		return status;
 	if (!out->constant && all_constant(graph, node)) {
-		if (node->op->layout == FM_OP_NHWC)
-			return fm_node_fail(
-			        node, err, FM_E_UNSUPPORTED, "it does not depend on the network's input");
 		if ((status = fold(graph, node, err)))
 			return status;
+		for (size_t i = 0; i < node->output_count; i++)
+			graph->values[node->outputs[i]].constant = graph->pointers[node->outputs[i]];
 	}
 	if (out->constant) {
 		graph->pointers[node->outputs[0]] = (void *)(uintptr_t)out->constant;
 		node->removed = true;
 		return FM_OK;
 	}
-	if (out->type != FM_ONNX_FLOAT32)
-		return fm_node_fail(node, err, FM_E_UNSUPPORTED,
-		        "it makes %s values that depend on the network's input",
-		        fm_onnx_type_name(out->type));
-	if (!out->elements)
-		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "it makes a tensor without elements");
+	for (size_t i = 0; i < node->output_count; i++) {
+		out = &graph->values[node->outputs[i]];
+		if (out->type != FM_ONNX_FLOAT32)
+			return fm_node_fail(node, err, FM_E_UNSUPPORTED,
+			        "it makes %s values that depend on the network's input",
+			        fm_onnx_type_name(out->type));
+		if (!out->elements)
+			return fm_node_fail(
+			        node, err, FM_E_UNSUPPORTED, "it makes a tensor without elements");
+	}
 	return FM_OK;
 }
 

@@ -57,6 +57,20 @@ void fm_nd_normalize(struct fm_nd *nd)
 	}
 }
 
+size_t fm_broadcast_dim(const struct fm_value *value, size_t rank, size_t i)
+{
+	return i + value->rank < rank ? 1 : value->dims[i + value->rank - rank];
+}
+
+void fm_broadcast_strides(const struct fm_value *value, size_t rank, ptrdiff_t *ret_strides)
+{
+	ptrdiff_t own[FM_ONNX_RANK_MAX];
+
+	fm_value_strides(value, own);
+	for (size_t i = 0; i < rank; i++)
+		ret_strides[i] = fm_broadcast_dim(value, rank, i) == 1 ? 0 : own[i + value->rank - rank];
+}
+
 bool fm_nd_same_order(const struct fm_nd *nd)
 {
 	return nd->rank == 2 && nd->dims[0] == 1 && nd->strides[0][1] == 1 && nd->strides[1][1] == 1;

@@ -30,6 +30,11 @@ typedef void (*fm_nd_plane)(const struct fm_nd *nd, void *out, const void *a, co
 void fm_nd_walk(const struct fm_nd *nd, size_t element_bytes, void *out, const void *a, const void *b,
         fm_nd_plane plane);
 
+/* Numpy's broadcasting of a value in a shape of `rank`, aligned at the right: the dimension it has at i, and
+ * strides of 0 where that is 1. */
+size_t fm_broadcast_dim(const struct fm_value *value, size_t rank, size_t i);
+void fm_broadcast_strides(const struct fm_value *value, size_t rank, ptrdiff_t *ret_strides);
+
 /* out = a for elements of 1, 4 or 8 bytes. */
 void fm_nd_copy(const struct fm_nd *nd, size_t element_bytes, void *out, const void *a);
 

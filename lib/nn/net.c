@@ -164,10 +164,12 @@ static enum fm_status make_steps(
 static enum fm_status build_net(struct fm_net *net, struct fm_arena *arena, const struct fm_onnx_model *model,
         const struct fm_net_options *options, size_t memory_max_bytes, struct fm_error *err)
 {
+	const struct fm_input_size size = {options->input_height_px, options->input_width_px};
 	struct fm_graph graph;
 	enum fm_status status;
 
-	if ((status = fm_graph_build(&graph, arena, model, err)) || (status = fm_graph_infer(&graph, err)) ||
+	if ((status = fm_graph_build(&graph, arena, model, size, err)) ||
+	        (status = fm_graph_infer(&graph, err)) ||
 	        (!options->no_fusion && (status = fm_graph_fuse(&graph, err))) ||
 	        (status = fm_graph_layout(&graph, err)) ||
 	        (status = describe_ends(net, &graph, model, err)) ||

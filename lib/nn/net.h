@@ -32,6 +32,11 @@ struct fm_net_options {
 	bool isa_set;    /* use `isa` and not the best there is; FM_E_UNSUPPORTED where it does not run */
 	enum fm_isa isa; /* results do not depend on it, only speed does */
 	bool no_fusion;  /* run node by node: to find a defect, to test fusion */
+	/*
+	 * Of images, where the file leaves height and width open; FM_E_UNSUPPORTED when they are not given
+	 * then, FM_E_INVALID where the file fixes others.
+	 */
+	size_t input_height_px, input_width_px;
 	size_t memory_max_bytes; /* of the file unpacked, the network and a session, each; 0: 2 GiB */
 };
 

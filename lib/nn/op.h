@@ -71,15 +71,18 @@ extern const struct fm_op fm_op_layout_change;
 
 /* The ops, by family. */
 extern const struct fm_op fm_op_conv;
-extern const struct fm_op fm_op_gemm, fm_op_matmul;
+extern const struct fm_op fm_op_gemm, fm_op_matmul, fm_op_matmul_batched;
+extern const struct fm_op fm_op_max_pool, fm_op_resize;
+extern const struct fm_op fm_op_reduce_mean, fm_op_reduce_l2;
+extern const struct fm_op fm_op_sqrt, fm_op_erf, fm_op_sin, fm_op_cos, fm_op_pow;
 extern const struct fm_op fm_op_batch_normalization;
 extern const struct fm_op fm_op_add, fm_op_sub, fm_op_mul, fm_op_div, fm_op_prelu;
 extern const struct fm_op fm_op_relu, fm_op_exp, fm_op_sigmoid, fm_op_clip;
 extern const struct fm_op fm_op_softmax;
-extern const struct fm_op fm_op_constant, fm_op_shape;
+extern const struct fm_op fm_op_constant, fm_op_shape, fm_op_constant_of_shape, fm_op_equal, fm_op_where;
 extern const struct fm_op fm_op_identity, fm_op_dropout, fm_op_reshape, fm_op_flatten, fm_op_squeeze,
         fm_op_unsqueeze;
-extern const struct fm_op fm_op_transpose, fm_op_slice, fm_op_concat, fm_op_gather;
+extern const struct fm_op fm_op_transpose, fm_op_slice, fm_op_concat, fm_op_gather, fm_op_split, fm_op_expand;
 
 /* Transpose's params, which the layout pass reads: output dimension i is input dimension from[i]. */
 struct fm_permutation {
@@ -90,6 +93,7 @@ struct fm_permutation {
 enum fm_status fm_batch_normalization_affine(const struct fm_graph *graph, const struct fm_node *node,
         struct fm_arena *arena, const float **ret_scale, const float **ret_shift, struct fm_error *err);
 void fm_clip_bounds(const struct fm_node *node, float *ret_low, float *ret_high);
+bool fm_pow_is_square(const struct fm_node *node);
 
 /* ---- for the ops
  * ------------------------------------------------------------------------------------------- */

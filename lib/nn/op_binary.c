@@ -25,19 +25,13 @@ static enum fm_status check_types(struct fm_graph *graph, struct fm_node *node, 
 	return FM_OK;
 }
 
-/* The dimension of a value in a shape of `rank`, aligned at the right as numpy does. */
-static size_t dim_at(const struct fm_value *value, size_t rank, size_t i)
-{
-	return i + value->rank < rank ? 1 : value->dims[i + value->rank - rank];
-}
-
 static enum fm_status shape(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
 	const struct fm_value *a = &graph->values[node->inputs[0]], *b = &graph->values[node->inputs[1]];
 	size_t rank = a->rank > b->rank ? a->rank : b->rank, dims[FM_ONNX_RANK_MAX];
 
 	for (size_t i = 0; i < rank; i++) {
-		size_t da = dim_at(a, rank, i), db = dim_at(b, rank, i);
+		size_t da = fm_broadcast_dim(a, rank, i), db = fm_broadcast_dim(b, rank, i);
 
 		if (da != db && da != 1 && db != 1)
 			return fm_node_fail(node, err, FM_E_CORRUPT,
@@ -56,15 +50,6 @@ static enum fm_status shape_prelu(struct fm_graph *graph, struct fm_node *node, 
 	if (!status && (x->rank != y->rank || memcmp(x->dims, y->dims, sizeof(x->dims)) != 0))
 		return fm_node_fail(node, err, FM_E_CORRUPT, "its slope is larger than its input");
 	return status;
-}
-
-static void operand_strides(const struct fm_value *value, size_t rank, ptrdiff_t *ret_strides)
-{
-	ptrdiff_t own[FM_ONNX_RANK_MAX];
-
-	fm_value_strides(value, own);
-	for (size_t i = 0; i < rank; i++)
-		ret_strides[i] = dim_at(value, rank, i) == 1 ? 0 : own[i + value->rank - rank];
 }
 
 static bool same_memory_order(const struct fm_value *a, const struct fm_value *b)
@@ -199,7 +184,7 @@ static enum fm_status prepare(const struct fm_build *build, struct fm_node *node
 	for (size_t i = 0; i < 2; i++) {
 		const struct fm_value *in = &values[node->inputs[i]];
 
-		operand_strides(in, out->rank, nd->strides[i + 1]);
+		fm_broadcast_strides(in, out->rank, nd->strides[i + 1]);
 		if (step->in_place == FM_VALUE_NONE && !in->constant && same_memory_order(in, out))
 			step->in_place = node->inputs[i];
 	}

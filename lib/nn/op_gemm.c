@@ -1,4 +1,5 @@
-/* Gemm and MatMul with constant weights: one matrix product over rows. */
+/* Gemm and MatMul with constant weights: one matrix product over rows. Other MatMuls go to
+ * op_matmul_batched.c. */
 #include "lib/nn/linear.h"
 
 #include <string.h>
@@ -110,9 +111,13 @@ static enum fm_status check_matmul(struct fm_graph *graph, struct fm_node *node,
 {
 	const struct fm_value *a = fm_node_input(graph, node, 0), *b = fm_node_input(graph, node, 1);
 	struct gemm *gemm = node->params;
-	enum fm_status status = check_weights(graph, node, err);
+	enum fm_status status;
 
-	if (status)
+	if (a->constant || !b->constant || b->rank > 2) {
+		node->op = &fm_op_matmul_batched;
+		return node->op->check(graph, node, err);
+	}
+	if ((status = check_weights(graph, node, err)))
 		return status;
 	if (!a->rank || b->rank != 2)
 		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "its operands have %zu and %zu dimensions",
