@@ -96,6 +96,48 @@ Test(config, shipped_file_lists_every_default)
 	fm_config_done(&defaults);
 }
 
+Test(config, manual_lists_every_key_with_its_default)
+{
+	char *text;
+	size_t length;
+
+	cr_assert_eq(fm_file_read("docs/man/facematchd.conf.5", 1 << 20, &text, &length, &err), FM_OK);
+	for (size_t i = 0; i < fm_setting_count; i++) {
+		const struct fm_setting *setting = &fm_settings[i];
+		char section[64], key[96], wanted[96] = "\nDefault: empty.";
+		snprintf(section, sizeof(section), ".SH [%s]", setting->section);
+		snprintf(key, sizeof(key), ".B %s\n", setting->key);
+		/* A minus is written \\- there. */
+		if (setting->default_text[0]) {
+			size_t used = (size_t)snprintf(wanted, sizeof(wanted), "\nDefault: ");
+			for (const char *c = setting->default_text; *c; c++)
+				used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%s%c",
+				        *c == '-' ? "\\" : "", *c);
+			snprintf(wanted + used, sizeof(wanted) - used, ".");
+		}
+		const char *at = strstr(text, section);
+		at = at ? strstr(at, key) : NULL;
+		cr_assert_not_null(at, "[%s] %s", setting->section, setting->key);
+		const char *end = strstr(at, "\n.TP"), *found = strstr(at, wanted);
+		cr_expect(found && (!end || found < end), "[%s] %s: not \"%s\"", setting->section,
+		        setting->key, wanted + 1);
+	}
+	free(text);
+}
+
+Test(config, longest_line)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "[gallery]\npath = /%0*d\n", 198 - 8, 1);
+	cr_expect_eq(read_text(text), FM_OK, "%s", err.message);
+	cr_expect_eq(strlen(config.gallery), 191);
+	fm_config_done(&config);
+	begin();
+	snprintf(text, sizeof(text), "[gallery]\npath = /%0*d\n", 199 - 8, 1);
+	cr_expect_eq(read_text(text), FM_E_INVALID);
+}
+
 Test(config, file_overrides_and_command_line_overrides_it)
 {
 	cr_assert_eq(read_text("# comment\n[server]\nlisten = [::1]:80\n\n[match]\nfalse_match_rate=1e-6\n"

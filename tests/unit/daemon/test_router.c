@@ -1,6 +1,10 @@
 #include "daemon/router.h"
 
+#include "lib/base/file.h"
+
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <string.h>
 
@@ -76,4 +80,30 @@ Test(router, malformed_escapes)
 	cr_expect_eq(find("GET", "/v1/people/%00"), FM_PROBLEM_BAD_REQUEST);
 	cr_expect_eq(find("GET", "/v1/people/%ff"), FM_PROBLEM_BAD_REQUEST);
 	fm_request_done(&request);
+}
+
+/* "GET /v1/people/{}" is "`GET /v1/people/{id}" or "`GET /v1/people/{name}" there. */
+static bool documented(const char *text, const struct fm_route *row, const char *parameter)
+{
+	char wanted[160];
+	const char *hole = strstr(row->pattern, "{}");
+	int before = hole ? (int)(hole - row->pattern) : (int)strlen(row->pattern);
+
+	snprintf(wanted, sizeof(wanted), "`%s %.*s%s%s", row->method, before, row->pattern,
+	        hole ? parameter : "", hole ? hole + 2 : "");
+	const char *found = strstr(text, wanted);
+	return found && strchr("`?", found[strlen(wanted)]);
+}
+
+Test(router, every_route_is_documented)
+{
+	char *text;
+	size_t length;
+
+	cr_assert_eq(fm_file_read("docs/API.md", 1 << 20, &text, &length, NULL), FM_OK);
+	for (size_t i = 0; i < fm_route_count; i++)
+		cr_expect(
+		        documented(text, &fm_routes[i], "{id}") || documented(text, &fm_routes[i], "{name}"),
+		        "%s %s", fm_routes[i].method, fm_routes[i].pattern);
+	free(text);
 }
