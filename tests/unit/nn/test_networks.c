@@ -166,7 +166,7 @@ static void compare(const struct network *n, const char *name, const struct fm_n
 	free_all(net, outputs);
 }
 
-Test(networks, float32_agrees_with_onnx_runtime, .timeout = 120)
+Test(networks, float32_agrees_with_onnx_runtime)
 {
 	const char *directory = getenv("FM_REFERENCE_INPUTS");
 
@@ -190,7 +190,7 @@ Test(networks, float32_agrees_with_onnx_runtime, .timeout = 120)
 /* ---- with itself
  * --------------------------------------------------------------------------------------------- */
 
-Test(networks, the_same_bits_under_every_isa, .timeout = 120)
+Test(networks, the_same_bits_under_every_isa)
 {
 	for (size_t i = 0; i < NETWORKS; i++)
 		for (int precision = 0; precision < 2; precision++) {
@@ -221,7 +221,7 @@ Test(networks, the_same_bits_under_every_isa, .timeout = 120)
 		}
 }
 
-Test(networks, fusion_changes_nothing, .timeout = 120)
+Test(networks, fusion_changes_nothing)
 {
 	for (size_t i = 0; i < NETWORKS; i++) {
 		struct fm_net *fused = load_network(&networks[i], &float32);
@@ -241,7 +241,7 @@ Test(networks, fusion_changes_nothing, .timeout = 120)
 	}
 }
 
-Test(networks, int8_keeps_the_direction, .timeout = 120)
+Test(networks, int8_keeps_the_direction)
 {
 	for (size_t i = 0; i < NETWORKS; i++) {
 		struct fm_net *full = load_network(&networks[i], &float32),
@@ -294,7 +294,7 @@ Test(networks, sessions_share_a_network_without_meeting)
  * ----------------------------------------------------------------------------------------- */
 
 /* While a step runs, nothing that is read later may be where it writes. */
-Test(networks, live_tensors_never_overlap, .timeout = 120)
+Test(networks, live_tensors_never_overlap)
 {
 	for (size_t i = 0; i < NETWORKS; i++)
 		for (int fused = 0; fused < 2; fused++) {

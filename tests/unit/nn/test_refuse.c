@@ -1,9 +1,5 @@
-/* What cannot be run is refused at load, with node name and op; never a crash. Run under ASan by make
- * check-asan. */
-#include "tests/unit/nn/specimens.h"
-
-#include "lib/base/cleanup.h"
-#include "lib/base/file.h"
+/* What cannot be run is refused at load, with node name and op. */
+#include "tests/unit/nn/net_fixture.h"
 
 static struct test_onnx *start(int64_t opset)
 {
@@ -163,94 +159,4 @@ Test(refuse, doubling_until_memory_ends)
 	struct fm_net *net = NULL;
 	const struct fm_net_options small = {.memory_max_bytes = 1 << 20};
 	cr_expect_eq(try_load(m, &small, &net, NULL), FM_E_NOMEM);
-}
-
-/* Loads bytes and, if they are a small network by chance, runs it. Returns whether they loaded. */
-static bool survive(const uint8_t *bytes, size_t length)
-{
-	const struct fm_net_options options = {.precision = FM_INT8, .memory_max_bytes = 1 << 20};
-	struct fm_net *net = NULL;
-	struct fm_session *session = NULL;
-	struct fm_error err = {0};
-	const float *inputs[16];
-	float *outputs[16] = {0};
-
-	if (fm_net_load_memory(bytes, length, &options, &net, &err)) {
-		cr_assert(err.status && err.message[0] && !net);
-		return false;
-	}
-	if (fm_net_input_count(net) <= 16 && fm_net_output_count(net) <= 16 &&
-	        fm_session_create(net, &session, NULL) == FM_OK) {
-		for (size_t i = 0; i < fm_net_input_count(net); i++)
-			inputs[i] = noise(fm_net_input(net, i)->elements, 1);
-		fm_session_run(session, inputs, outputs);
-		for (size_t i = 0; i < fm_net_input_count(net); i++)
-			free((void *)(uintptr_t)inputs[i]);
-	}
-	fm_session_free(session);
-	fm_net_free(net);
-	return true;
-}
-
-Test(refuse, every_truncation, .timeout = 120)
-{
-	for (size_t s = 0; s < SPECIMENS; s++) {
-		size_t length, loaded = 0;
-		uint8_t *bytes = specimen(s, &length);
-
-		cr_assert(survive(bytes, length), "specimen %zu", s);
-		for (size_t i = 0; i < length; i++) {
-			/* A heap copy of that length, so that ASan sees a read past it. */
-			uint8_t *part = malloc(i ? i : 1);
-
-			memcpy(part, bytes, i);
-			loaded += survive(part, i);
-			free(part);
-		}
-		cr_expect_eq(loaded, 0u);
-		free(bytes);
-	}
-}
-
-Test(refuse, flipped_bits, .timeout = 300)
-{
-	for (size_t s = 0; s < SPECIMENS; s++) {
-		size_t length, loaded = 0;
-		uint8_t *bytes = specimen(s, &length);
-		uint32_t state = 20;
-
-		for (int i = 0; i < 3000; i++) {
-			uint8_t *copy = malloc(length);
-
-			memcpy(copy, bytes, length);
-			for (int flips = 1 + i % 3; flips > 0; flips--) {
-				state = state * 1664525u + 1013904223u;
-				copy[(state >> 8) % length] ^= (uint8_t)(1u << (state >> 5) % 8);
-			}
-			loaded += survive(copy, length);
-			free(copy);
-		}
-		cr_expect_gt(loaded, 50u, "flips in weights are harmless; specimen %zu loaded %zu times", s,
-		        loaded);
-		free(bytes);
-	}
-}
-
-/* The fuzzer's seeds are the specimens; FM_WRITE_SEEDS=1 writes them anew. */
-Test(refuse, seeds_are_the_specimens)
-{
-	for (size_t s = 0; s < SPECIMENS; s++) {
-		fm_autofree char *seed = NULL;
-		size_t length, seed_length;
-		uint8_t *bytes = specimen(s, &length);
-		char path[64];
-
-		snprintf(path, sizeof(path), "tests/fuzz/corpus/onnx/specimen-%zu.onnx", s);
-		if (getenv("FM_WRITE_SEEDS"))
-			cr_assert_eq(fm_file_write(path, bytes, length, 0644, NULL), FM_OK);
-		cr_assert_eq(fm_file_read(path, 1 << 20, &seed, &seed_length, NULL), FM_OK, "%s", path);
-		cr_assert_eq(seed_length, length, "%s", path);
-		cr_expect_arr_eq(seed, bytes, length, "%s", path);
-		free(bytes);
-	}
 }
