@@ -77,12 +77,18 @@ LIB_SRC    := $(foreach room,$(ROOMS),$(wildcard lib/$(room)/*.c))
 DAEMON_SRC := $(wildcard daemon/*.c daemon/handlers/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 # A kernel's suffix picks its compiler flags; kernels of another architecture are left out.
-X86_SUFFIXES := %_sse41.c %_avx2.c %_avx512vnni.c
-ifneq ($(ARCH),x86_64)
-LIB_SRC := $(filter-out $(X86_SUFFIXES),$(LIB_SRC))
-endif
-isa_flags = $(if $(filter %_avx2.c,$(1)),-mavx2 -mfma)$(if $(filter %_avx512vnni.c,$(1)),-mavx512f -mavx512bw \
-            -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mprefer-vector-width=512)
+X86_SUFFIXES := %_sse41.c %_avx2.c %_avxvnni.c %_avx512vlvnni.c %_avx512vnni.c
+ARM_SUFFIXES := %_neon.c %_neondot.c
+FOREIGN_SUFFIXES := $(if $(filter x86_64,$(ARCH)),,$(X86_SUFFIXES)) $(if $(filter aarch64,$(ARCH)),,$(ARM_SUFFIXES))
+LIB_SRC := $(filter-out $(FOREIGN_SUFFIXES),$(LIB_SRC))
+flags_sse41        := -msse4.1
+flags_avx2         := -mavx2 -mfma
+flags_avxvnni      := $(flags_avx2) -mavxvnni
+flags_avx512vlvnni := $(flags_avx2) -mavx512f -mavx512vl -mavx512vnni
+flags_avx512vnni   := $(flags_avx512vlvnni) -mavx512bw -mavx512dq -mprefer-vector-width=512
+# Before it allocates registers, gcc 12 hoists the loads of neondot's loop and so spills its tile.
+flags_neondot      := -march=armv8.2-a+dotprod $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
+isa_flags = $(flags_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
 LIB_OBJ    := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/onnx.pb-c.o
 DAEMON_OBJ := $(filter-out $(B)/daemon/main.o,$(DAEMON_SRC:%.c=$(B)/%.o))
@@ -204,8 +210,9 @@ check-source: $(LIB) ## layers, outside libraries, headers, format: the rules th
 	@CFLAGS_HEADERS=-I$(B)/gen scripts/check-layers.sh $(if $(filter release,$(VARIANT)),--objects $(B))
 
 check-isa: tests models ## the tests again under each ISA cap that this machine can run
-	@for isa in scalar avx2 avx512vnni; do \
-	   case $$isa in scalar) flag=.;; avx512vnni) flag=avx512_vnni;; *) flag=$$isa;; esac; \
+	@for isa in scalar sse41 avx2 avxvnni avx512vlvnni avx512vnni; do \
+	   case $$isa in scalar) flag=.;; sse41) flag=sse4_1;; avxvnni) flag=avx_vnni;; avx512*) flag=avx512_vnni;; \
+	     *) flag=$$isa;; esac; \
 	   grep -q "^flags.*$$flag" /proc/cpuinfo || { echo "== $$isa: skipped, this CPU lacks it"; continue; }; \
 	   echo "== FACEMATCH_ISA=$$isa"; \
 	   FACEMATCH_ISA=$$isa FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) || exit 1; \

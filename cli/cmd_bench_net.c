@@ -127,7 +127,7 @@ const struct fm_command fm_cmd_bench_net = {
                 "and the fastest time of one run, multiply-accumulates a second over all threads (at the "
                 "median),\n"
                 "the instruction set in use, and the memory of weights and of one thread's activations.\n"
-                "FACEMATCH_ISA in the environment (scalar, avx2, avx512vnni) lowers the instruction set.",
+                "FACEMATCH_ISA in the environment (scalar, sse41, avx2, …) lowers the instruction set.",
         .example =
                 "  facematchctl bench net build/models/fr_feature.onnx --precision int8 --threads 1 --json",
         .run = bench_net_run,

@@ -5,11 +5,16 @@
 #include "lib/kernels/kernels.h"
 
 int32_t fm_dot_s8_scalar(const int8_t *a, const int8_t *b, size_t n);
+int32_t fm_dot_s8_sse41(const int8_t *a, const int8_t *b, size_t n);
 int32_t fm_dot_s8_avx2(const int8_t *a, const int8_t *b, size_t n);
 int32_t fm_dot_s8_avx512vnni(const int8_t *a, const int8_t *b, size_t n);
+int32_t fm_dot_s8_neon(const int8_t *a, const int8_t *b, size_t n);
+int32_t fm_dot_s8_neondot(const int8_t *a, const int8_t *b, size_t n);
 
 float fm_dot_f32_scalar(const float *a, const float *b, size_t n);
+float fm_dot_f32_sse41(const float *a, const float *b, size_t n);
 float fm_dot_f32_avx2(const float *a, const float *b, size_t n);
 float fm_dot_f32_avx512vnni(const float *a, const float *b, size_t n);
+float fm_dot_f32_neon(const float *a, const float *b, size_t n);
 
 #endif

@@ -47,9 +47,13 @@ static inline struct fm_span fm_span_interior(
 
 void fm_dwconv_f32_scalar(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+void fm_dwconv_f32_sse41(float *out, const float *in, const float *weights,
+        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 void fm_dwconv_f32_avx2(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
+        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+void fm_dwconv_f32_neon(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 
 #endif

@@ -19,4 +19,9 @@ void fm_gemm_f32_pack_avx512vnni(void *packed, const float *weights, size_t n, s
 void fm_gemm_f32_run_avx512vnni(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
 
+size_t fm_gemm_f32_packed_bytes_neon(size_t n, size_t k);
+void fm_gemm_f32_pack_neon(void *packed, const float *weights, size_t n, size_t k);
+void fm_gemm_f32_run_neon(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+        const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
+
 #endif

@@ -32,6 +32,31 @@ static const struct fm_kernels table[] = {
                         .dot_f32 = fm_dot_f32_scalar,
                 },
 #if defined(__x86_64__)
+        [FM_ISA_SSE41] =
+                {
+                        .isa = FM_ISA_SSE41,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_SSE41,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_sse41,
+                                        .pack = fm_gemm_u8s8_pack_sse41,
+                                        .run = fm_gemm_u8s8_run_sse41,
+                                },
+                        /*
+                         * A fused multiply-add keeps the scalar row's bits and SSE has none: scalar too.
+                         * Int8 is what such processors run.
+                         */
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_scalar,
+                                        .pack = fm_gemm_f32_pack_scalar,
+                                        .run = fm_gemm_f32_run_scalar,
+                                },
+                        .quantize_rows = fm_quantize_rows_sse41,
+                        .dwconv_f32 = fm_dwconv_f32_sse41,
+                        .dot_s8 = fm_dot_s8_sse41,
+                        .dot_f32 = fm_dot_f32_sse41,
+                },
         [FM_ISA_AVX2] =
                 {
                         .isa = FM_ISA_AVX2,
@@ -41,6 +66,48 @@ static const struct fm_kernels table[] = {
                                         .packed_bytes = fm_gemm_u8s8_packed_bytes_avx2,
                                         .pack = fm_gemm_u8s8_pack_avx2,
                                         .run = fm_gemm_u8s8_run_avx2,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_avx2,
+                                        .pack = fm_gemm_f32_pack_avx2,
+                                        .run = fm_gemm_f32_run_avx2,
+                                },
+                        .quantize_rows = fm_quantize_rows_avx2,
+                        .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .dot_s8 = fm_dot_s8_avx2,
+                        .dot_f32 = fm_dot_f32_avx2,
+                },
+        [FM_ISA_AVXVNNI] =
+                {
+                        .isa = FM_ISA_AVXVNNI,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_VNNI256,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_avxvnni,
+                                        .pack = fm_gemm_u8s8_pack_avxvnni,
+                                        .run = fm_gemm_u8s8_run_avxvnni,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_avx2,
+                                        .pack = fm_gemm_f32_pack_avx2,
+                                        .run = fm_gemm_f32_run_avx2,
+                                },
+                        .quantize_rows = fm_quantize_rows_avx2,
+                        .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .dot_s8 = fm_dot_s8_avx2,
+                        .dot_f32 = fm_dot_f32_avx2,
+                },
+        [FM_ISA_AVX512VLVNNI] =
+                {
+                        .isa = FM_ISA_AVX512VLVNNI,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_VNNI256,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_avx512vlvnni,
+                                        .pack = fm_gemm_u8s8_pack_avx512vlvnni,
+                                        .run = fm_gemm_u8s8_run_avx512vlvnni,
                                 },
                         .gemm_f32 =
                                 {
@@ -73,6 +140,49 @@ static const struct fm_kernels table[] = {
                         .dwconv_f32 = fm_dwconv_f32_avx512vnni,
                         .dot_s8 = fm_dot_s8_avx512vnni,
                         .dot_f32 = fm_dot_f32_avx512vnni,
+                },
+#elif defined(__aarch64__)
+        [FM_ISA_NEON] =
+                {
+                        .isa = FM_ISA_NEON,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_NEON,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_neon,
+                                        .pack = fm_gemm_u8s8_pack_neon,
+                                        .run = fm_gemm_u8s8_run_neon,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_neon,
+                                        .pack = fm_gemm_f32_pack_neon,
+                                        .run = fm_gemm_f32_run_neon,
+                                },
+                        .quantize_rows = fm_quantize_rows_neon,
+                        .dwconv_f32 = fm_dwconv_f32_neon,
+                        .dot_s8 = fm_dot_s8_neon,
+                        .dot_f32 = fm_dot_f32_neon,
+                },
+        [FM_ISA_NEONDOT] =
+                {
+                        .isa = FM_ISA_NEONDOT,
+                        .gemm_u8s8 =
+                                {
+                                        .k_multiple = FM_GEMM_U8S8_K_MULTIPLE_NEONDOT,
+                                        .packed_bytes = fm_gemm_u8s8_packed_bytes_neondot,
+                                        .pack = fm_gemm_u8s8_pack_neondot,
+                                        .run = fm_gemm_u8s8_run_neondot,
+                                },
+                        .gemm_f32 =
+                                {
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_neon,
+                                        .pack = fm_gemm_f32_pack_neon,
+                                        .run = fm_gemm_f32_run_neon,
+                                },
+                        .quantize_rows = fm_quantize_rows_neon,
+                        .dwconv_f32 = fm_dwconv_f32_neon,
+                        .dot_s8 = fm_dot_s8_neondot,
+                        .dot_f32 = fm_dot_f32_neon,
                 },
 #endif
 };

@@ -6,9 +6,13 @@
 
 void fm_quantize_rows_scalar(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
         size_t m, size_t k, size_t k_padded);
+void fm_quantize_rows_sse41(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
+        size_t k, size_t k_padded);
 void fm_quantize_rows_avx2(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
         size_t k, size_t k_padded);
 void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
         size_t m, size_t k, size_t k_padded);
+void fm_quantize_rows_neon(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
+        size_t k, size_t k_padded);
 
 #endif

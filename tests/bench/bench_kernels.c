@@ -138,6 +138,23 @@ static void peak_maddwd_ymm(void *unused)
 		__asm__ volatile(ON_12_REGISTERS("vpmaddwd %%ymm1,%%ymm0,", "%%ymm") : : : CLOBBERS_12);
 }
 
+static void peak_dpbusd_ymm(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < PEAK_LOOPS; i++)
+		__asm__ volatile(ON_12_REGISTERS("%{evex%} vpdpbusd %%ymm1,%%ymm0,", "%%ymm")
+		                 :
+		                 :
+		                 : CLOBBERS_12);
+}
+
+static void peak_maddwd_xmm(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < PEAK_LOOPS; i++)
+		__asm__ volatile(ON_12_REGISTERS("pmaddwd %%xmm1,", "%%xmm") : : : CLOBBERS_12);
+}
+
 static void peak_fma_ymm(void *unused)
 {
 	(void)unused;
@@ -156,9 +173,19 @@ static double peak_mac(enum fm_isa isa, bool is_float)
 		run = is_float ? peak_fma_zmm : peak_dpbusd_zmm;
 		lanes = is_float ? 16 : 64;
 		break;
+	case FM_ISA_AVX512VLVNNI:
+		run = is_float ? peak_fma_ymm : peak_dpbusd_ymm;
+		lanes = is_float ? 8 : 32;
+		break;
 	case FM_ISA_AVX2:
 		run = is_float ? peak_fma_ymm : peak_maddwd_ymm;
 		lanes = is_float ? 8 : 16;
+		break;
+	case FM_ISA_SSE41:
+		if (is_float)
+			return 0;
+		run = peak_maddwd_xmm;
+		lanes = 8;
 		break;
 	default: return 0;
 	}
