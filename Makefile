@@ -210,10 +210,11 @@ check-source: $(LIB) ## layers, outside libraries, headers, format: the rules th
 	@CFLAGS_HEADERS=-I$(B)/gen scripts/check-layers.sh $(if $(filter release,$(VARIANT)),--objects $(B))
 
 check-isa: tests models ## the tests again under each ISA cap that this machine can run
-	@for isa in scalar sse41 avx2 avxvnni avx512vlvnni avx512vnni; do \
-	   case $$isa in scalar) flag=.;; sse41) flag=sse4_1;; avxvnni) flag=avx_vnni;; avx512*) flag=avx512_vnni;; \
-	     *) flag=$$isa;; esac; \
-	   grep -q "^flags.*$$flag" /proc/cpuinfo || { echo "== $$isa: skipped, this CPU lacks it"; continue; }; \
+	@for isa in scalar sse41 avx2 avxvnni avx512vlvnni avx512vnni neon neondot; do \
+	   case $$isa in scalar) flag=;; sse41) flag=sse4_1;; avxvnni) flag=avx_vnni;; avx512*) flag=avx512_vnni;; \
+	     neon) flag=asimd;; neondot) flag=asimddp;; *) flag=$$isa;; esac; \
+	   [ -z "$$flag" ] || grep -qE "^(flags|Features)\>.*\<$$flag\>" /proc/cpuinfo || \
+	     { echo "== $$isa: skipped, this CPU lacks it"; continue; }; \
 	   echo "== FACEMATCH_ISA=$$isa"; \
 	   FACEMATCH_ISA=$$isa FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) || exit 1; \
 	 done
