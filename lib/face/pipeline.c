@@ -25,14 +25,14 @@
 const struct fm_pipeline_options fm_pipeline_defaults = {
         .limits = {.pixels_max = 50000000, .side_max_px = 16384},
         .min_face_px = 80,
-        .faces_max = 100,
-        .min_sharpness = 0.1F,
+        .faces_max = 64,
+        .min_sharpness = 0.15F,
         .min_brightness = 0.15F,
         .max_brightness = 0.9F,
-        .max_yaw_deg = 50,
-        .max_roll_deg = 40,
+        .max_yaw_deg = 45,
+        .max_roll_deg = 45,
         .min_score = 0.8F,
-        .min_enroll_px = 48,
+        .min_enroll_px = 60,
 };
 
 struct fm_pipeline {
