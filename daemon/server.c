@@ -23,7 +23,7 @@
 struct fm_server {
 	struct fm_app *app;
 	struct MHD_Daemon *daemon;
-	int listen_fd; /* -1 once the port is given up */
+	int listen_fd; /* ours to close: drained before the daemon is stopped */
 	char address[FM_LISTEN_TEXT];
 	uint16_t port;
 	_Atomic size_t body_bytes; /* of all requests */
@@ -428,9 +428,13 @@ void fm_server_drain(struct fm_server *server)
 	int waited = 0;
 
 	atomic_store(&server->draining, true);
+	/*
+	 * The I/O threads drop the socket from their epoll sets in their own time: it may not be closed, and
+	 * its number not be used again, before they have ended. Shut down it refuses connections all the
+	 * same.
+	 */
 	MHD_quiesce_daemon(server->daemon);
-	close(server->listen_fd);
-	server->listen_fd = -1;
+	shutdown(server->listen_fd, SHUT_RD);
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += server->app->config->shutdown_timeout_s;

@@ -29,7 +29,7 @@ void fm_server_work(void *pipeline, void *job);
  */
 void fm_server_drain(struct fm_server *server);
 
-/* Closes everything. The app's workers are stopped before (fm_app_stop). */
+/* Closes everything. Drained before, and the app's workers stopped (fm_app_stop). */
 void fm_server_free(struct fm_server *server);
 
 #endif

@@ -94,20 +94,6 @@ Test(load, workers_share_the_work)
 	test_daemon_stop(&daemon);
 }
 
-/* Waits until the log says so. */
-static void wait_for_log(const struct test_daemon *daemon, const char *wanted)
-{
-	for (int tries = 0; tries < 1000; tries++) {
-		char *text = test_daemon_log(daemon);
-		bool found = strstr(text, wanted) != NULL;
-		free(text);
-		if (found)
-			return;
-		usleep(10000);
-	}
-	cr_assert_fail("the log never says \"%s\"", wanted);
-}
-
 Test(load, term_finishes_running_and_waiting_requests)
 {
 	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\n");
@@ -126,7 +112,7 @@ Test(load, term_finishes_running_and_waiting_requests)
 	}
 	usleep(50000);
 	kill(daemon.pid, SIGTERM);
-	wait_for_log(&daemon, "stopping");
+	test_daemon_wait_for_log(&daemon, "stopping");
 	usleep(50000);
 	test_send(fds[2], photo.data + photo.length - 1, 1);
 	for (int i = 0; i < 3; i++) {

@@ -50,9 +50,8 @@ Test(operations, health_info_and_head)
 /* A manifest that does not come to its end: a FIFO that nobody writes to. */
 Test(operations, starting)
 {
-	char directory[] = "/tmp/facematchd-test-XXXXXX", fifo[64], gallery[64], *text = NULL;
+	char directory[] = "/tmp/facematchd-test-XXXXXX", fifo[64], gallery[64];
 	struct test_daemon daemon = {0};
-	const char *at = NULL;
 
 	cr_assert_not_null(mkdtemp(directory));
 	snprintf(fifo, sizeof(fifo), "%s/fr_detect.conf", directory);
@@ -62,14 +61,9 @@ Test(operations, starting)
 	        "--listen", "127.0.0.1:0", "--models", directory, "--gallery", gallery, NULL};
 	snprintf(daemon.directory, sizeof(daemon.directory), "%s", directory);
 	test_daemon_spawn(&daemon, arguments);
-	for (int tries = 0; !at && tries < 1000; tries++) {
-		usleep(10000);
-		free(text);
-		text = test_daemon_log(&daemon);
-		at = strstr(text, "listening on http://127.0.0.1:");
-	}
-	cr_assert_not_null(at, "%s", text);
-	daemon.port = atoi(strrchr(at, ':') + 1);
+	test_daemon_wait_for_log(&daemon, "listening on http://127.0.0.1:");
+	char *text = test_daemon_log(&daemon);
+	daemon.port = atoi(strstr(text, "127.0.0.1:") + strlen("127.0.0.1:"));
 	free(text);
 
 	test_expect_status(test_get(&daemon, "/healthz"), 200, "alive");
@@ -125,10 +119,10 @@ Test(operations, log_tells_the_address_and_no_names)
 
 	snprintf(wanted, sizeof(wanted), "listening on http://127.0.0.1:%d", daemon.port);
 	test_expect_status(test_get(&daemon, "/v1/people?name=Secret"), 200, "list");
+	test_daemon_wait_for_log(&daemon, wanted);
+	test_daemon_wait_for_log(&daemon, " ready ");
+	test_daemon_wait_for_log(&daemon, "method=GET path=/v1/people status=200");
 	char *text = test_daemon_log(&daemon);
-	cr_expect(strstr(text, wanted), "%s", text);
-	cr_expect(strstr(text, " ready "), "%s", text);
-	cr_expect(strstr(text, "method=GET path=/v1/people status=200"), "%s", text);
 	cr_expect_not(strstr(text, "Secret"), "%s", text);
 	free(text);
 	test_daemon_stop(&daemon);

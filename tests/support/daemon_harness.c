@@ -18,6 +18,7 @@
 #define PATH_BYTES      512
 #define START_TIMEOUT_S 60 /* under sanitizers, on a machine that runs other tests */
 #define END_TIMEOUT_S   30
+#define LOG_TIMEOUT_S   10
 
 /* ---- the process ---- */
 
@@ -200,6 +201,20 @@ char *test_daemon_log(const struct test_daemon *daemon)
 
 	file_in(daemon, "log", path);
 	return fm_file_read(path, 16 << 20, &text, &length, NULL) ? strdup("") : text;
+}
+
+void test_daemon_wait_for_log(const struct test_daemon *daemon, const char *wanted)
+{
+	for (int waited_ms = 0; waited_ms < LOG_TIMEOUT_S * 1000; waited_ms += 10) {
+		char *text = test_daemon_log(daemon);
+		bool found = strstr(text, wanted) != NULL;
+		free(text);
+		if (found)
+			return;
+		sleep_ms(10);
+	}
+	char *text = test_daemon_log(daemon);
+	cr_assert_fail("the log does not say \"%s\": %s", wanted, text);
 }
 
 int test_daemon_run(const char *const *arguments, char *ret_output, size_t size)

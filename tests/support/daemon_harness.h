@@ -24,6 +24,9 @@ int test_daemon_end(struct test_daemon *daemon, int signal);
 void test_daemon_stop(struct test_daemon *daemon);
 /* All of its standard error so far; free() it. */
 char *test_daemon_log(const struct test_daemon *daemon);
+/* Waits until the log says so; a request is logged after its client has the reply. Aborts the test after 10
+ * s. */
+void test_daemon_wait_for_log(const struct test_daemon *daemon, const char *wanted);
 
 /* Starts it with these arguments (NULL-terminated), its log in the directory; does not wait for anything. */
 void test_daemon_spawn(struct test_daemon *daemon, const char *const *arguments);
