@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check demo models format check-format install-deps
+SELF_SUFFICIENT := help clean check check-arm64 demo models format check-format install-deps
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -104,6 +104,7 @@ FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard tests/bench/bench_*.c)
 SCRIPT_TESTS := $(wildcard tests/scripts/test_*.sh)
 TESTS      := $(TEST_SRC:%.c=$(B)/%)
+PLAIN_TESTS := $(patsubst tests/kernels/%.c,$(B)/tests/plain/kernels/%,$(wildcard tests/kernels/test_*.c))
 HTTP_TESTS := $(HTTP_SRC:%.c=$(B)/%)
 STRESSES   := $(STRESS_SRC:%.c=$(B)/%)
 REPLAYS    := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(B)/tests/fuzz/replay_%)
@@ -162,6 +163,13 @@ $(B)/%.o: %.c $(B)/gen/flags
 $(TESTS) $(HTTP_TESTS): $(B)/%: $(B)/%.o $(SUPPORT_OBJ) $(DAEMON_LIB) $(CLI_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_TEST) $(PKGS_DAEMON) $(PKGS_CLI)) $(LDLIBS)
 
+# The kernel tests without Criterion, which cannot run under qemu-user: tests/plain has as much of it as they use.
+$(B)/tests/plain/kernels/%.o: tests/kernels/%.c $(B)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) -Itests/plain $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+$(PLAIN_TESTS): %: %.o $(LIB)
+	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ -lm
+
 $(STRESSES) $(BENCHES): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
@@ -185,7 +193,7 @@ demo-photos:
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 RUN_TESTS = scripts/run-tests.sh --logs $(B)/test-logs
 
-.PHONY: demo check tests run-tests run-unit-tests run-stress check-source check-isa check-asan check-tsan
+.PHONY: demo check tests run-tests run-unit-tests run-stress plain-tests check-source check-isa check-arm64 check-asan check-tsan
 demo: ## install what is missing, build, and show enrolment, search and verification on real photos
 	@scripts/install-deps.sh demo
 	@$(SUBMAKE) all models demo-photos
@@ -196,6 +204,7 @@ check: ## install what is missing, build, and run every test
 	@$(SUBMAKE) tests models demo-photos
 	@$(MAKE) --no-print-directory run-tests
 
+plain-tests: $(PLAIN_TESTS)
 tests: all $(TESTS) $(HTTP_TESTS) $(STRESSES) $(REPLAYS)
 run-tests: tests
 	@FM_BUILD=$(B) CC="$(CC)" $(RUN_TESTS) $(SCRIPT_TESTS) $(TESTS) $(HTTP_TESTS) $(STRESSES) $(REPLAYS)
@@ -218,6 +227,11 @@ check-isa: tests models ## the tests again under each ISA cap that this machine 
 	   echo "== FACEMATCH_ISA=$$isa"; \
 	   FACEMATCH_ISA=$$isa FM_BUILD=$(B) $(RUN_TESTS) $(TESTS) || exit 1; \
 	 done
+
+check-arm64: ## build for aarch64 and ask it, under qemu-user, for the same bits as this machine
+	@scripts/install-deps.sh arm64
+	@$(SUBMAKE) all models demo-photos
+	@scripts/check-arm64.sh $(B)
 
 check-asan: models demo-photos ## the tests under the address and undefined-behaviour sanitizers
 	@$(SUBMAKE) VARIANT=asan SANITIZE=address,undefined CFLAGS="-O1 -g" run-all-binaries

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a purpose needs, and only those that are missing.
 #
-#   scripts/install-deps.sh [build|models|test|demo|coverage|fuzz|format]...     (default: build)
+#   scripts/install-deps.sh [build|models|test|demo|coverage|fuzz|format|arm64]...     (default: build)
 #
 # Not root and no sudo: says what it would install and stops. FM_NO_INSTALL=1: checks and says, never installs.
 # Exit status: 0 when everything is there at the end.
@@ -21,9 +21,10 @@ needs_of() {
 	demo) echo "$build $models curl?curl" ;;
 	coverage) echo "$(needs_of test) gcovr?gcovr" ;;
 	fuzz) echo "$build clang?clang" ;;
+	arm64) echo "$build $models gcc-aarch64-linux-gnu?aarch64-linux-gnu-gcc qemu-user?qemu-aarch64" ;;
 	format) echo "clang-format?clang-format" ;;
 	*)
-		echo "install-deps.sh: unknown purpose '$1' (build models test demo coverage fuzz format)" >&2
+		echo "install-deps.sh: unknown purpose '$1' (build models test demo coverage fuzz format arm64)" >&2
 		exit 2
 		;;
 	esac
