@@ -71,6 +71,8 @@ size_t fm_detect_suppress(struct fm_detection *detections, size_t count, float i
 {
 	size_t kept = 0;
 
+	if (count == 0)
+		return 0; /* detections may be NULL then */
 	qsort(detections, count, sizeof(*detections), by_falling_score);
 	for (size_t i = 0; i < count; i++) {
 		bool is_new = true;
