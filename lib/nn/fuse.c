@@ -2,9 +2,9 @@
  * Products (Conv, Gemm, MatMul) end in an epilogue: v = sum * scale + shift, + residual, activation. This
  * pass walks the nodes once and, where a product's result goes nowhere else, moves what follows into that
  * epilogue: BatchNormalization and Mul or Add by a constant per channel, Add of another tensor, Relu, PRelu,
- * Clip.
+ * Clip, GELU. Before that, fuse_*.c find what exporters spell out.
  */
-#include "lib/nn/op.h"
+#include "lib/nn/fuse.h"
 
 #include <math.h>
 #include <string.h>
@@ -86,7 +86,8 @@ static bool add_affine(struct fm_graph *graph, struct fm_node *product, size_t c
 
 static bool open_for_affine(const struct fm_node *product)
 {
-	return product->fused.residual == FM_VALUE_NONE && product->fused.activation == FM_ACT_NONE;
+	return product->fused.residual == FM_VALUE_NONE && product->fused.activation == FM_ACT_NONE &&
+	       !product->fused.gelu;
 }
 
 static enum fm_status fuse_batch_normalization(
@@ -174,7 +175,7 @@ static enum fm_status fuse_activation(struct fm_graph *graph, struct fm_node *no
 	struct fm_node *product = product_of(graph, node->inputs[0]);
 	const struct fm_value *out = &graph->values[node->outputs[0]];
 
-	if (!product || product->fused.activation != FM_ACT_NONE)
+	if (!product || product->fused.activation != FM_ACT_NONE || product->fused.gelu)
 		return FM_OK;
 	struct fm_fused *fused = &product->fused;
 	if (node->op == &fm_op_relu) {
@@ -196,8 +197,34 @@ static enum fm_status fuse_activation(struct fm_graph *graph, struct fm_node *no
 	return FM_OK;
 }
 
+/* A MatMul normalizes its rows itself where nobody else wants them normalized. */
+static void fuse_norm(struct fm_graph *graph, struct fm_node *node)
+{
+	struct fm_node *norm = fm_producer(graph, node->inputs[0], &fm_op_layer_normalization);
+
+	if (!norm || graph->values[node->inputs[0]].uses != 1)
+		return;
+	node->fused.norm = norm;
+	node->inputs[0] = norm->inputs[0];
+	norm->removed = true;
+}
+
+static void fuse_gelu(struct fm_graph *graph, struct fm_node *node)
+{
+	struct fm_node *product = product_of(graph, node->inputs[0]);
+
+	if (!product || product->op == &fm_op_conv || product->fused.gelu)
+		return;
+	product->fused.gelu = true;
+	absorb(graph, product, node);
+}
+
 static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
+	if (node->op == &fm_op_matmul)
+		fuse_norm(graph, node);
+	if (node->op == &fm_op_gelu)
+		fuse_gelu(graph, node);
 	if (node->op == &fm_op_batch_normalization)
 		return fuse_batch_normalization(graph, node, err);
 	if (node->op == &fm_op_relu || node->op == &fm_op_prelu || node->op == &fm_op_clip)
@@ -211,15 +238,23 @@ static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, st
 	return FM_OK;
 }
 
+typedef enum fm_status (*pass)(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
+
+/* In this order: each sees what those before it left. */
+static const pass passes[] = {
+        fm_fuse_layer_norm, fm_fuse_gelu, fm_fuse_attention, fuse_node, fm_fuse_transpose};
+
 enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err)
 {
-	for (size_t n = 0; n < graph->node_count; n++) {
-		if (graph->nodes[n].removed)
-			continue;
-		enum fm_status status = fuse_node(graph, &graph->nodes[n], err);
-		if (status)
-			return status;
+	for (size_t p = 0; p < sizeof(passes) / sizeof(*passes); p++) {
+		for (size_t n = 0; n < graph->node_count; n++) {
+			if (graph->nodes[n].removed)
+				continue;
+			enum fm_status status = passes[p](graph, &graph->nodes[n], err);
+			if (status)
+				return status;
+		}
+		fm_graph_count_uses(graph);
 	}
-	fm_graph_count_uses(graph);
 	return FM_OK;
 }

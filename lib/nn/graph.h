@@ -42,7 +42,8 @@ struct fm_value {
 
 /*
  * What a product (Conv, Gemm, MatMul) does to its sums before it stores them, n output channels:
- * v = (sum + bias) * scale + shift (folded into weights and bias), v += residual, v = activation(v).
+ * v = (sum + bias) * scale + shift (folded into weights and bias), v += residual, v = activation(v). MatMul
+ * may also normalize its rows before, and end in GELU.
  */
 struct fm_fused {
 	float *scale; /* [n] or NULL */
@@ -51,6 +52,8 @@ struct fm_fused {
 	enum fm_activation activation;
 	float *slope; /* [n], FM_ACT_PRELU only */
 	float clip_low, clip_high;
+	const struct fm_node *norm; /* the LayerNormalization of its rows, or NULL */
+	bool gelu;                  /* after everything else */
 };
 
 struct fm_node {

@@ -55,7 +55,7 @@ static enum fm_status prepare_f32(const struct fm_build *build, const struct fm_
 	packed = (char *)packed + (-(uintptr_t)packed & 63);
 	gemm->pack(packed, weights, linear->n, linear->k);
 	linear->packed = packed;
-	linear->chunk_rows = CHUNK_ROWS_STEP;
+	linear->chunk_rows = 2 * CHUNK_ROWS_STEP;
 	*ret_bytes = gemm->packed_bytes(linear->n, linear->k);
 	return FM_OK;
 }
@@ -64,17 +64,20 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
         struct fm_step *step, float *weights, size_t n, size_t k, struct fm_linear *ret_linear,
         struct fm_error *err)
 {
-	struct fm_linear linear = {.n = n, .k = k, .precision = build->precision};
+	struct fm_linear linear = {.n = n, .k = k, .precision = build->precision, .gelu = node->fused.gelu};
 	size_t bytes = 0;
+	enum fm_status status;
 
 	/* Beyond this the s32 sum could overflow. */
 	if (k > FM_GEMM_K_MAX)
 		linear.precision = FM_FLOAT32;
 	if (!fm_weights_clean(weights, n * k))
 		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "a weight is infinite or not a number");
-	enum fm_status status = linear.precision == FM_INT8
-	                                ? prepare_int8(build, node, weights, &linear, &bytes, err)
-	                                : prepare_f32(build, node, weights, &linear, &bytes, err);
+	linear.normalizes = node->fused.norm != NULL;
+	if (linear.normalizes && (status = fm_layer_norm_prepare(build, node->fused.norm, &linear.norm, err)))
+		return status;
+	status = linear.precision == FM_INT8 ? prepare_int8(build, node, weights, &linear, &bytes, err)
+	                                     : prepare_f32(build, node, weights, &linear, &bytes, err);
 	if (status)
 		return status;
 	step->info.precision = linear.precision;
@@ -84,37 +87,71 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
 	return FM_OK;
 }
 
+/* Scratch: a chunk's codes, their quantization, the normalized rows; each only where there is one. */
+static size_t codes_bytes(const struct fm_linear *linear)
+{
+	return linear->precision == FM_INT8 ? round64(linear->chunk_rows * linear->k_padded) : 0;
+}
+
+static size_t quant_bytes(const struct fm_linear *linear)
+{
+	return linear->precision == FM_INT8 ? round64(linear->chunk_rows * sizeof(struct fm_row_quant)) : 0;
+}
+
 size_t fm_linear_scratch_bytes(const struct fm_linear *linear)
 {
-	if (linear->precision == FM_FLOAT32)
-		return 0;
-	return round64(linear->chunk_rows * linear->k_padded) +
-	       round64(linear->chunk_rows * sizeof(struct fm_row_quant));
+	const size_t norm = linear->normalizes ? round64(linear->chunk_rows * linear->k * sizeof(float)) : 0;
+
+	return codes_bytes(linear) + quant_bytes(linear) + norm;
+}
+
+static void run_chunk(const struct fm_linear *linear, const struct fm_kernels *kernels, char *scratch,
+        float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+        const struct fm_epilogue *epilogue)
+{
+	const struct fm_transformer_kernels *transformer = fm_transformer_kernels_for(kernels->isa);
+
+	if (linear->normalizes) {
+		float *rows = (float *)(scratch + codes_bytes(linear) + quant_bytes(linear));
+
+		transformer->layer_norm_f32(rows, linear->k, a, a_stride, m, linear->k, linear->norm.scale,
+		        linear->norm.shift, linear->norm.epsilon);
+		a = rows;
+		a_stride = linear->k;
+	}
+	if (linear->precision == FM_INT8) {
+		uint8_t *codes = (uint8_t *)scratch;
+		struct fm_row_quant *quant = (struct fm_row_quant *)(scratch + codes_bytes(linear));
+
+		kernels->quantize_rows(codes, quant, a, a_stride, m, linear->k, linear->k_padded);
+		kernels->gemm_u8s8.run(out, out_stride, codes, quant, m, linear->packed, linear->w_scale,
+		        linear->n, linear->k, epilogue);
+	} else {
+		kernels->gemm_f32.run(
+		        out, out_stride, a, a_stride, m, linear->packed, linear->n, linear->k, epilogue);
+	}
+	if (linear->gelu && out_stride == linear->n)
+		transformer->gelu_f32(out, out, m * linear->n);
+	else if (linear->gelu)
+		for (size_t i = 0; i < m; i++)
+			transformer->gelu_f32(out + i * out_stride, out + i * out_stride, linear->n);
 }
 
 void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kernels, void *scratch,
         float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const struct fm_epilogue *epilogue)
 {
-	if (linear->precision == FM_FLOAT32) {
-		kernels->gemm_f32.run(
-		        out, out_stride, a, a_stride, m, linear->packed, linear->n, linear->k, epilogue);
-		return;
-	}
-
-	uint8_t *codes = scratch;
-	struct fm_row_quant *quant =
-	        (struct fm_row_quant *)(codes + round64(linear->chunk_rows * linear->k_padded));
+	const bool whole = linear->precision == FM_FLOAT32 && !linear->normalizes && !linear->gelu;
+	const size_t chunk = whole ? m : linear->chunk_rows;
 	struct fm_epilogue part = *epilogue;
-	for (size_t row = 0; row < m; row += linear->chunk_rows) {
-		size_t rows = m - row < linear->chunk_rows ? m - row : linear->chunk_rows;
 
-		kernels->quantize_rows(
-		        codes, quant, a + row * a_stride, a_stride, rows, linear->k, linear->k_padded);
+	for (size_t row = 0; row < m; row += chunk) {
+		const size_t rows = m - row < chunk ? m - row : chunk;
+
 		if (epilogue->residual)
 			part.residual = epilogue->residual + row * epilogue->residual_stride;
-		kernels->gemm_u8s8.run(out + row * out_stride, out_stride, codes, quant, rows, linear->packed,
-		        linear->w_scale, linear->n, linear->k, &part);
+		run_chunk(linear, kernels, scratch, out + row * out_stride, out_stride, a + row * a_stride,
+		        a_stride, rows, &part);
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
  * The matrix product behind Conv, Gemm and MatMul: rows times packed weights, in the network's precision.
- * int8 works a chunk of rows at a time, so that a chunk's codes are still in the first cache when they are
- * multiplied.
+ * Rows are normalized, quantized and multiplied a chunk at a time, so that a chunk is still in a near cache
+ * from one to the next, and through GELU.
  */
 #ifndef FM_NN_LINEAR_H
 #define FM_NN_LINEAR_H
@@ -15,6 +15,8 @@ struct fm_linear {
 	const float *w_scale; /* [n], int8 only */
 	size_t k_padded;      /* int8 only */
 	size_t chunk_rows;
+	bool normalizes, gelu; /* rows before, results after */
+	struct fm_norm norm;
 };
 
 /*

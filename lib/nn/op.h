@@ -9,6 +9,7 @@
 #ifndef FM_NN_OP_H
 #define FM_NN_OP_H
 
+#include "lib/kernels/transformer.h"
 #include "lib/nn/graph.h"
 #include "lib/nn/net.h"
 
@@ -68,10 +69,13 @@ struct fm_op {
 const struct fm_op *fm_op_find(const char *name);
 /* Not ONNX's: row-major to NHWC and back, inserted by the layout pass. */
 extern const struct fm_op fm_op_layout_change;
+/* Not ONNX's either, or not before opset 20: made by fuse_gelu.c and fuse_attention.c. */
+extern const struct fm_op fm_op_gelu, fm_op_attention;
 
 /* The ops, by family. */
 extern const struct fm_op fm_op_conv;
 extern const struct fm_op fm_op_gemm, fm_op_matmul, fm_op_matmul_batched;
+extern const struct fm_op fm_op_layer_normalization;
 extern const struct fm_op fm_op_max_pool, fm_op_resize;
 extern const struct fm_op fm_op_reduce_mean, fm_op_reduce_l2;
 extern const struct fm_op fm_op_sqrt, fm_op_erf, fm_op_sin, fm_op_cos, fm_op_pow;
@@ -94,6 +98,17 @@ enum fm_status fm_batch_normalization_affine(const struct fm_graph *graph, const
         struct fm_arena *arena, const float **ret_scale, const float **ret_shift, struct fm_error *err);
 void fm_clip_bounds(const struct fm_node *node, float *ret_low, float *ret_high);
 bool fm_pow_is_square(const struct fm_node *node);
+/* Whether it works along the last axis alone, and keeps it. */
+bool fm_reduces_last(const struct fm_graph *graph, const struct fm_node *node);
+bool fm_softmax_is_last(const struct fm_graph *graph, const struct fm_node *node);
+
+/* A LayerNormalization's parameters, in the network's arena. */
+struct fm_norm {
+	const float *scale, *shift; /* [k] */
+	float epsilon;
+};
+enum fm_status fm_layer_norm_prepare(const struct fm_build *build, const struct fm_node *node,
+        struct fm_norm *ret_norm, struct fm_error *err);
 
 /* ---- for the ops
  * ------------------------------------------------------------------------------------------- */

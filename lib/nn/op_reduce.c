@@ -48,6 +48,17 @@ static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct
 	return FM_OK;
 }
 
+bool fm_reduces_last(const struct fm_graph *graph, const struct fm_node *node)
+{
+	const struct reduce *reduce = node->params;
+	const size_t rank = fm_node_input(graph, node, 0)->rank;
+
+	for (size_t i = 0; i < rank; i++)
+		if (reduce->reduced[i] != (i + 1 == rank))
+			return false;
+	return rank && reduce->keep_dims;
+}
+
 static enum fm_status shape(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
 	const struct fm_value *in = fm_node_input(graph, node, 0);

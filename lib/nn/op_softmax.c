@@ -35,6 +35,14 @@ static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct
 	return FM_OK;
 }
 
+bool fm_softmax_is_last(const struct fm_graph *graph, const struct fm_node *node)
+{
+	const struct softmax *softmax = node->params;
+	const struct fm_value *in = fm_node_input(graph, node, 0);
+
+	return in->rank && softmax->inner == 1 && softmax->length == in->dims[in->rank - 1];
+}
+
 static enum fm_status prepare(
         const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
 {

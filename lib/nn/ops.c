@@ -25,6 +25,7 @@ static const struct fm_op *const table[] = {
         &fm_op_gather,
         &fm_op_gemm,
         &fm_op_identity,
+        &fm_op_layer_normalization,
         &fm_op_matmul,
         &fm_op_max_pool,
         &fm_op_mul,
