@@ -93,6 +93,20 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 	}
 }
 
+/*
+ * sum + two products a lane. Assembly, because gcc 12 otherwise adds the products of even and odd terms
+ * first, and so needs more registers for a tile than there are.
+ */
+FM_INLINE __m128i add_products(__m128i sum, __m128i a, const __m128i *w)
+{
+	__m128i products;
+
+	__asm__("movdqa %2, %1\n\tpmaddwd %3, %1\n\tpaddd %1, %0"
+	        : "+x"(sum), "=&x"(products)
+	        : "m"(*w), "x"(a));
+	return sum;
+}
+
 FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows, size_t vectors)
 {
 	const __m128i low_bytes = _mm_set1_epi16(0x00ff);
@@ -121,11 +135,10 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			const __m128i *terms = (const __m128i *)(w + v * block->panel_bytes);
-			__m128i w_even = _mm_load_si128(terms), w_odd = _mm_load_si128(terms + 1);
 			FM_UNROLL
 			for (size_t r = 0; r < rows; r++) {
-				acc[r][v] = _mm_add_epi32(acc[r][v], _mm_madd_epi16(even[r], w_even));
-				acc[r][v] = _mm_add_epi32(acc[r][v], _mm_madd_epi16(odd[r], w_odd));
+				acc[r][v] = add_products(acc[r][v], even[r], terms);
+				acc[r][v] = add_products(acc[r][v], odd[r], terms + 1);
 			}
 		}
 		a += GROUP;
