@@ -87,7 +87,14 @@ static bool add_affine(struct fm_graph *graph, struct fm_node *product, size_t c
 static bool open_for_affine(const struct fm_node *product)
 {
 	return product->fused.residual == FM_VALUE_NONE && product->fused.activation == FM_ACT_NONE &&
-	       !product->fused.gelu;
+	       !product->fused.gelu && !product->fused.first;
+}
+
+/* After a grid a residual may follow, an affine step may not. */
+static bool open_for_residual(const struct fm_node *product)
+{
+	return product->fused.residual == FM_VALUE_NONE && product->fused.activation == FM_ACT_NONE &&
+	       !product->fused.gelu && !product->fused.last;
 }
 
 static enum fm_status fuse_batch_normalization(
@@ -158,7 +165,7 @@ static void fuse_residual(struct fm_graph *graph, struct fm_node *node)
 		struct fm_node *product = product_of(graph, node->inputs[i]);
 		uint32_t made = graph->values[node->inputs[1 - i]].producer;
 
-		if (product && open_for_affine(product) &&
+		if (product && open_for_residual(product) &&
 		        (made == FM_NODE_NONE || &graph->nodes[made] < product)) {
 			best = product;
 			other = node->inputs[1 - i];
@@ -175,7 +182,8 @@ static enum fm_status fuse_activation(struct fm_graph *graph, struct fm_node *no
 	struct fm_node *product = product_of(graph, node->inputs[0]);
 	const struct fm_value *out = &graph->values[node->outputs[0]];
 
-	if (!product || product->fused.activation != FM_ACT_NONE || product->fused.gelu)
+	if (!product || product->fused.activation != FM_ACT_NONE || product->fused.gelu ||
+	        product->fused.last)
 		return FM_OK;
 	struct fm_fused *fused = &product->fused;
 	if (node->op == &fm_op_relu) {
@@ -213,10 +221,41 @@ static void fuse_gelu(struct fm_graph *graph, struct fm_node *node)
 {
 	struct fm_node *product = product_of(graph, node->inputs[0]);
 
-	if (!product || product->op == &fm_op_conv || product->fused.gelu)
+	if (!product || product->op == &fm_op_conv || product->fused.gelu || product->fused.first ||
+	        product->fused.last)
 		return;
 	product->fused.gelu = true;
 	absorb(graph, product, node);
+}
+
+static void fuse_quantize(struct fm_graph *graph, struct fm_node *node)
+{
+	struct fm_node *product = product_of(graph, node->inputs[0]);
+
+	if (product && fm_fuse_grid(&product->fused, node))
+		absorb(graph, product, node);
+}
+
+/* Readers of what an Identity makes read what it reads. */
+static enum fm_status skip_identities(struct fm_graph *graph, struct fm_error *err)
+{
+	uint32_t *alias = fm_arena_alloc(graph->arena, graph->value_count, sizeof(*alias));
+
+	if (!alias)
+		return fm_fail(err, FM_E_NOMEM, "the graph needs more memory than there is or is allowed");
+	for (uint32_t v = 0; v < graph->value_count; v++)
+		alias[v] = v;
+	for (size_t n = 0; n < graph->node_count; n++) {
+		struct fm_node *node = &graph->nodes[n];
+
+		for (size_t i = 0; !node->removed && i < node->input_count; i++)
+			if (node->inputs[i] != FM_VALUE_NONE)
+				node->inputs[i] = alias[node->inputs[i]];
+		if (!node->removed && node->op == &fm_op_identity)
+			alias[node->outputs[0]] = node->inputs[0];
+	}
+	fm_graph_count_uses(graph);
+	return FM_OK;
 }
 
 static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
@@ -225,6 +264,10 @@ static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, st
 		fuse_norm(graph, node);
 	if (node->op == &fm_op_gelu)
 		fuse_gelu(graph, node);
+	if (node->op == &fm_op_quantize_linear)
+		fuse_quantize(graph, node);
+	if (node->op->product)
+		return fm_fuse_static(graph, node, err);
 	if (node->op == &fm_op_batch_normalization)
 		return fuse_batch_normalization(graph, node, err);
 	if (node->op == &fm_op_relu || node->op == &fm_op_prelu || node->op == &fm_op_clip)
@@ -246,12 +289,15 @@ static const pass passes[] = {
 
 enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err)
 {
+	enum fm_status status = skip_identities(graph, err);
+
+	if (status)
+		return status;
 	for (size_t p = 0; p < sizeof(passes) / sizeof(*passes); p++) {
 		for (size_t n = 0; n < graph->node_count; n++) {
 			if (graph->nodes[n].removed)
 				continue;
-			enum fm_status status = passes[p](graph, &graph->nodes[n], err);
-			if (status)
+			if ((status = passes[p](graph, &graph->nodes[n], err)))
 				return status;
 		}
 		fm_graph_count_uses(graph);

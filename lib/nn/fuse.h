@@ -25,6 +25,12 @@ enum fm_status fm_fuse_attention(struct fm_graph *graph, struct fm_node *node, s
  */
 enum fm_status fm_fuse_transpose(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
+/* A product whose activations and weights lie on grids (QuantizeLinear) computes in int8 by those. */
+enum fm_status fm_fuse_static(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
+
+/* The grid of a QuantizeLinear behind a product, after its sums or after its activation. False: no place. */
+bool fm_fuse_grid(struct fm_fused *fused, const struct fm_node *quantize);
+
 /* ---- to find patterns with
  * ----------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #define FM_NN_GRAPH_H
 
 #include "lib/base/arena.h"
-#include "lib/kernels/kernels.h"
+#include "lib/kernels/grid.h"
 #include "lib/onnx/onnx.h"
 
 #include <stdbool.h>
@@ -34,6 +34,9 @@ struct fm_value {
 	size_t dims[FM_ONNX_RANK_MAX];
 	size_t elements;
 	enum fm_layout layout;
+	/* Its elements lie on this grid, by QuantizeLinear; encoded: only DequantizeLinear may read it. */
+	const struct fm_grid *grid;
+	bool encoded;
 	const void *constant; /* row-major data, or NULL for what a run makes */
 	uint32_t producer;    /* node, or FM_NODE_NONE: input, initializer */
 	uint32_t consumer;    /* the last node that reads it; meaningful when uses == 1 */
@@ -43,7 +46,8 @@ struct fm_value {
 /*
  * What a product (Conv, Gemm, MatMul) does to its sums before it stores them, n output channels:
  * v = (sum + bias) * scale + shift (folded into weights and bias), v += residual, v = activation(v). MatMul
- * may also normalize its rows before, and end in GELU.
+ * may also normalize its rows before, and end in GELU. Where first or last say so, v snaps to a
+ * grid after the shift and at the end.
  */
 struct fm_fused {
 	float *scale; /* [n] or NULL */
@@ -54,6 +58,10 @@ struct fm_fused {
 	float clip_low, clip_high;
 	const struct fm_node *norm; /* the LayerNormalization of its rows, or NULL */
 	bool gelu;                  /* after everything else */
+	const struct fm_grid *first, *last;
+	/* The input's, where the weights are integers too: then the product is int8 by these. */
+	const struct fm_grid *grid;
+	const float *weight_scale; /* [n], or NULL: from the weights */
 };
 
 struct fm_node {

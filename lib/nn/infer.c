@@ -90,6 +90,11 @@ static enum fm_status infer_node(struct fm_graph *graph, struct fm_node *node, s
 			        "its input %zu is an output without a meaning "
 			        "at inference",
 			        i);
+	for (size_t i = 0; i < node->input_count; i++)
+		if (node->inputs[i] != FM_VALUE_NONE && graph->values[node->inputs[i]].encoded &&
+		        node->op != &fm_op_dequantize_linear)
+			return fm_node_fail(node, err, FM_E_UNSUPPORTED,
+			        "its input %zu is quantized; only DequantizeLinear may read that", i);
 	if ((node->op->check && (status = node->op->check(graph, node, err))) ||
 	        (status = node->op->shape(graph, node, err)))
 		return status;

@@ -18,7 +18,8 @@ static size_t round64(size_t bytes)
 }
 
 static enum fm_status prepare_int8(const struct fm_build *build, const struct fm_node *node,
-        const float *weights, struct fm_linear *linear, size_t *ret_bytes, struct fm_error *err)
+        const float *weights, const float *weight_scale, struct fm_linear *linear, size_t *ret_bytes,
+        struct fm_error *err)
 {
 	const struct fm_gemm_u8s8 *gemm = &build->kernels->gemm_u8s8;
 	const size_t n = linear->n, k = linear->k;
@@ -30,7 +31,12 @@ static enum fm_status prepare_int8(const struct fm_build *build, const struct fm
 		return fm_node_nomem(node, err);
 	/* Small allocations are only 16-byte aligned. */
 	packed = (char *)packed + (-(uintptr_t)packed & 63);
-	fm_weights_quantize(codes, scale, weights, n, k);
+	if (weight_scale) {
+		fm_weights_quantize_by(codes, weight_scale, weights, n, k);
+		memcpy(scale, weight_scale, n * sizeof(*scale));
+	} else {
+		fm_weights_quantize(codes, scale, weights, n, k);
+	}
 	gemm->pack(packed, codes, n, k);
 	linear->packed = packed;
 	linear->w_scale = scale;
@@ -61,13 +67,19 @@ static enum fm_status prepare_f32(const struct fm_build *build, const struct fm_
 }
 
 enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_node *node,
-        struct fm_step *step, float *weights, size_t n, size_t k, struct fm_linear *ret_linear,
-        struct fm_error *err)
+        struct fm_step *step, float *weights, const float *weight_scale, size_t n, size_t k,
+        struct fm_linear *ret_linear, struct fm_error *err)
 {
 	struct fm_linear linear = {.n = n, .k = k, .precision = build->precision, .gelu = node->fused.gelu};
 	size_t bytes = 0;
 	enum fm_status status;
 
+	if (node->fused.grid && !node->fused.norm) {
+		linear.precision = FM_INT8;
+		linear.grid = fm_arena_memdup(build->arena, node->fused.grid, 1, sizeof(*linear.grid));
+		if (!linear.grid)
+			return fm_node_nomem(node, err);
+	}
 	/* Beyond this the s32 sum could overflow. */
 	if (k > FM_GEMM_K_MAX)
 		linear.precision = FM_FLOAT32;
@@ -76,8 +88,9 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
 	linear.normalizes = node->fused.norm != NULL;
 	if (linear.normalizes && (status = fm_layer_norm_prepare(build, node->fused.norm, &linear.norm, err)))
 		return status;
-	status = linear.precision == FM_INT8 ? prepare_int8(build, node, weights, &linear, &bytes, err)
-	                                     : prepare_f32(build, node, weights, &linear, &bytes, err);
+	status = linear.precision == FM_INT8
+	                 ? prepare_int8(build, node, weights, weight_scale, &linear, &bytes, err)
+	                 : prepare_f32(build, node, weights, &linear, &bytes, err);
 	if (status)
 		return status;
 	step->info.precision = linear.precision;
@@ -123,7 +136,12 @@ static void run_chunk(const struct fm_linear *linear, const struct fm_kernels *k
 		uint8_t *codes = (uint8_t *)scratch;
 		struct fm_row_quant *quant = (struct fm_row_quant *)(scratch + codes_bytes(linear));
 
-		kernels->quantize_rows(codes, quant, a, a_stride, m, linear->k, linear->k_padded);
+		if (linear->grid)
+			fm_grid_kernels_for(kernels->isa)
+			        ->quantize_f32(codes, quant, a, a_stride, m, linear->k, linear->k_padded,
+			                linear->grid);
+		else
+			kernels->quantize_rows(codes, quant, a, a_stride, m, linear->k, linear->k_padded);
 		kernels->gemm_u8s8.run(out, out_stride, codes, quant, m, linear->packed, linear->w_scale,
 		        linear->n, linear->k, epilogue);
 	} else {
@@ -141,17 +159,21 @@ void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kern
         float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const struct fm_epilogue *epilogue)
 {
-	const bool whole = linear->precision == FM_FLOAT32 && !linear->normalizes && !linear->gelu;
+	const bool whole = linear->precision == FM_FLOAT32 && !linear->normalizes && !linear->gelu &&
+	                   !linear->chain.steps.last && !linear->chain.steps.first;
 	const size_t chunk = whole ? m : linear->chunk_rows;
 	struct fm_epilogue part = *epilogue;
 
 	for (size_t row = 0; row < m; row += chunk) {
 		const size_t rows = m - row < chunk ? m - row : chunk;
+		const float *residual =
+		        epilogue->residual ? epilogue->residual + row * epilogue->residual_stride : NULL;
 
-		if (epilogue->residual)
-			part.residual = epilogue->residual + row * epilogue->residual_stride;
+		part.residual = linear->chain.residual ? NULL : residual;
 		run_chunk(linear, kernels, scratch, out + row * out_stride, out_stride, a + row * a_stride,
 		        a_stride, rows, &part);
+		fm_chain_run(&linear->chain, kernels, out + row * out_stride, out_stride, rows, linear->n,
+		        residual);
 	}
 }
 
@@ -207,6 +229,47 @@ enum fm_status fm_product_operands(
 	inputs[1] = node->fused.residual;
 	step->inputs = inputs;
 	step->input_count = residual ? 2 : 1;
-	step->in_place = node->fused.residual;
+	/* Behind a grid the residual is read after the sums were written. */
+	step->in_place = node->fused.first ? FM_VALUE_NONE : node->fused.residual;
 	return FM_OK;
+}
+
+static enum fm_status keep_grid(const struct fm_build *build, const struct fm_node *node,
+        const struct fm_grid *grid, const struct fm_grid **ret_copy, struct fm_error *err)
+{
+	*ret_copy = grid ? fm_arena_memdup(build->arena, grid, 1, sizeof(*grid)) : NULL;
+	return grid && !*ret_copy ? fm_node_nomem(node, err) : FM_OK;
+}
+
+enum fm_status fm_chain_prepare(const struct fm_build *build, const struct fm_node *node,
+        struct fm_epilogue *epilogue, struct fm_chain *ret_chain, struct fm_error *err)
+{
+	struct fm_chain chain = {0};
+	enum fm_status status;
+
+	if ((status = keep_grid(build, node, node->fused.first, &chain.steps.first, err)) ||
+	        (status = keep_grid(build, node, node->fused.last, &chain.steps.last, err)))
+		return status;
+	if (chain.steps.first) {
+		chain.residual = node->fused.residual != FM_VALUE_NONE;
+		chain.steps.activation = epilogue->activation;
+		chain.steps.slope = epilogue->slope;
+		chain.steps.clip_low = epilogue->clip_low;
+		chain.steps.clip_high = epilogue->clip_high;
+		epilogue->activation = FM_ACT_NONE;
+		epilogue->slope = NULL;
+	}
+	*ret_chain = chain;
+	return FM_OK;
+}
+
+void fm_chain_run(const struct fm_chain *chain, const struct fm_kernels *kernels, float *x, size_t stride,
+        size_t m, size_t n, const float *residual)
+{
+	struct fm_grid_chain steps = chain->steps;
+
+	if (!steps.first && !steps.last)
+		return;
+	steps.residual = chain->residual ? residual : NULL;
+	fm_grid_kernels_for(kernels->isa)->chain_f32(x, stride, m, n, &steps);
 }

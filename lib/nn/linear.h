@@ -8,6 +8,12 @@
 
 #include "lib/nn/op.h"
 
+/* What runs after the kernel's epilogue where values snap to grids. */
+struct fm_chain {
+	struct fm_grid_chain steps;
+	bool residual; /* it adds the residual, and the kernel does not */
+};
+
 struct fm_linear {
 	size_t n, k;
 	enum fm_precision precision;
@@ -17,14 +23,17 @@ struct fm_linear {
 	size_t chunk_rows;
 	bool normalizes, gelu; /* rows before, results after */
 	struct fm_norm norm;
+	const struct fm_grid *grid; /* the rows', int8 only; NULL: each row's own, found when it comes */
+	struct fm_chain chain;
 };
 
 /*
- * weights [n][k] are cleaned in place. Adds to step->info: weight bytes, precision. Errors name the node.
+ * weights [n][k] are cleaned in place. weight_scale [n]: by which they were integers, or NULL. Adds to
+ * step->info: weight bytes, precision. Errors name the node.
  */
 enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_node *node,
-        struct fm_step *step, float *weights, size_t n, size_t k, struct fm_linear *ret_linear,
-        struct fm_error *err);
+        struct fm_step *step, float *weights, const float *weight_scale, size_t n, size_t k,
+        struct fm_linear *ret_linear, struct fm_error *err);
 
 /* Scratch of fm_linear_run, a multiple of 64. */
 size_t fm_linear_scratch_bytes(const struct fm_linear *linear);
@@ -42,6 +51,14 @@ void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kern
 enum fm_status fm_epilogue_prepare(const struct fm_build *build, const struct fm_node *node, float *weights,
         size_t n, size_t k, const float *bias, float bias_factor, struct fm_epilogue *ret_epilogue,
         struct fm_error *err);
+
+/* Moves to the chain what comes after the first grid; copies to the network's arena. */
+enum fm_status fm_chain_prepare(const struct fm_build *build, const struct fm_node *node,
+        struct fm_epilogue *epilogue, struct fm_chain *ret_chain, struct fm_error *err);
+
+/* On m rows of n, `stride` apart, with the residual in rows as far apart, or NULL. */
+void fm_chain_run(const struct fm_chain *chain, const struct fm_kernels *kernels, float *x, size_t stride,
+        size_t m, size_t n, const float *residual);
 
 /* step->inputs = the first input, and the residual if there is one; it may be overwritten. */
 enum fm_status fm_product_operands(

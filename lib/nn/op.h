@@ -76,6 +76,7 @@ extern const struct fm_op fm_op_gelu, fm_op_attention;
 extern const struct fm_op fm_op_conv;
 extern const struct fm_op fm_op_gemm, fm_op_matmul, fm_op_matmul_batched;
 extern const struct fm_op fm_op_layer_normalization;
+extern const struct fm_op fm_op_quantize_linear, fm_op_dequantize_linear;
 extern const struct fm_op fm_op_max_pool, fm_op_resize;
 extern const struct fm_op fm_op_reduce_mean, fm_op_reduce_l2;
 extern const struct fm_op fm_op_sqrt, fm_op_erf, fm_op_sin, fm_op_cos, fm_op_pow;

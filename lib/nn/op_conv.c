@@ -41,6 +41,7 @@ struct conv {
 	/* depthwise */
 	struct fm_dwconv_shape depthwise;
 	const float *taps;
+	struct fm_chain chain;
 };
 
 static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
@@ -119,7 +120,8 @@ static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_
 }
 
 static enum fm_status prepare_products(const struct fm_build *build, struct fm_node *node,
-        struct fm_step *step, struct conv *conv, float *weights, struct fm_error *err)
+        struct fm_step *step, struct conv *conv, float *weights, const float *weight_scale,
+        struct fm_error *err)
 {
 	const struct fm_conv_shape *s = &conv->shape;
 	const size_t n = s->out_channels / s->groups;
@@ -130,10 +132,14 @@ static enum fm_status prepare_products(const struct fm_build *build, struct fm_n
 	if (!name || !linears)
 		return fm_node_nomem(node, err);
 	for (size_t g = 0; g < s->groups; g++) {
-		enum fm_status status =
-		        fm_linear_prepare(build, node, step, weights + g * n * k, n, k, &linears[g], err);
+		const float *scale = weight_scale ? weight_scale + g * n : NULL;
+		enum fm_status status = fm_linear_prepare(
+		        build, node, step, weights + g * n * k, scale, n, k, &linears[g], err);
 		if (status)
 			return status;
+		linears[g].chain = conv->chain;
+		if (conv->chain.steps.slope)
+			linears[g].chain.steps.slope += g * n;
 	}
 	conv->linears = linears;
 	snprintf(name, 64, "%sconv%zux%zu", s->groups > 1 ? "grouped " : "", s->kernel[0], s->kernel[1]);
@@ -178,13 +184,25 @@ static enum fm_status prepare(
 		kernel_first(weights, given, s);
 	if ((status = fm_epilogue_prepare(
 	             build, node, weights, s->out_channels, k, bias, 1.0f, &conv->epilogue, err)) ||
+	        (status = fm_chain_prepare(build, node, &conv->epilogue, &conv->chain, err)) ||
 	        (status = fm_product_operands(build, node, step, err)))
 		return status;
 	conv->epilogue.residual_stride = s->out_channels;
 	step->state = conv;
 	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * k;
-	return conv->kind == DEPTHWISE ? prepare_depthwise(build, node, step, conv, weights, err)
-	                               : prepare_products(build, node, step, conv, weights, err);
+	if (conv->kind == DEPTHWISE)
+		return prepare_depthwise(build, node, step, conv, weights, err);
+	const float *weight_scale = node->fused.weight_scale;
+	if (weight_scale && node->fused.scale) {
+		float *scaled = fm_arena_alloc(build->graph->arena, s->out_channels, sizeof(*scaled));
+
+		if (!scaled)
+			return fm_node_nomem(node, err);
+		for (size_t i = 0; i < s->out_channels; i++)
+			scaled[i] = weight_scale[i] * node->fused.scale[i];
+		weight_scale = scaled;
+	}
+	return prepare_products(build, node, step, conv, weights, weight_scale, err);
 }
 
 static void run_patches(const struct conv *conv, const struct fm_run *run, const struct fm_epilogue *epilogue,
@@ -214,6 +232,19 @@ static void run_patches(const struct conv *conv, const struct fm_run *run, const
 	}
 }
 
+static void run_depthwise(const struct conv *conv, const struct fm_run *run,
+        const struct fm_epilogue *epilogue, const float *in, float *out)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	struct fm_epilogue own = *epilogue;
+
+	if (conv->chain.residual)
+		own.residual = NULL;
+	run->kernels->dwconv_f32(out, in, conv->taps, &conv->depthwise, &own);
+	fm_chain_run(&conv->chain, run->kernels, out, s->out_channels, s->out_h * s->out_w, s->out_channels,
+	        epilogue->residual);
+}
+
 static void run_conv(const struct fm_step *step, const struct fm_run *run)
 {
 	const struct conv *conv = step->state;
@@ -228,7 +259,7 @@ static void run_conv(const struct fm_step *step, const struct fm_run *run)
 		fm_linear_run(&conv->linears[0], run->kernels, run->scratch, out, s->out_channels, in,
 		        s->in_channels, s->out_h * s->out_w, &epilogue);
 		break;
-	case DEPTHWISE: run->kernels->dwconv_f32(out, in, conv->taps, &conv->depthwise, &epilogue); break;
+	case DEPTHWISE: run_depthwise(conv, run, &epilogue, in, out); break;
 	case PATCHES: run_patches(conv, run, &epilogue, in, out); break;
 	}
 }

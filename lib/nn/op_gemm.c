@@ -162,7 +162,8 @@ static enum fm_status prepare(
 	if ((status = fm_epilogue_prepare(build, node, weights, gemm->n, gemm->k, gemm->bias, gemm->beta,
 	             &state->epilogue, err)) ||
 	        (status = fm_linear_prepare(
-	                 build, node, step, weights, gemm->n, gemm->k, &state->linear, err)) ||
+	                 build, node, step, weights, NULL, gemm->n, gemm->k, &state->linear, err)) ||
+	        (status = fm_chain_prepare(build, node, &state->epilogue, &state->linear.chain, err)) ||
 	        (status = fm_product_operands(build, node, step, err)))
 		return status;
 	state->epilogue.residual_stride = gemm->n;

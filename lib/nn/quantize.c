@@ -37,3 +37,13 @@ void fm_weights_quantize(int8_t *ret_q, float *ret_scale, const float *weights, 
 		}
 	}
 }
+
+void fm_weights_quantize_by(int8_t *ret_q, const float *scale, const float *weights, size_t n, size_t k)
+{
+	for (size_t i = 0; i < n; i++, weights += k, ret_q += k)
+		for (size_t j = 0; j < k; j++) {
+			const float q = fabsf(scale[i]) < FLT_MIN ? 0.0f : nearbyintf(weights[j] / scale[i]);
+
+			ret_q[j] = (int8_t)fmaxf(-127.0f, fminf(127.0f, q));
+		}
+}

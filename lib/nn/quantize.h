@@ -16,4 +16,8 @@ bool fm_weights_clean(float *weights, size_t count);
  */
 void fm_weights_quantize(int8_t *ret_q, float *ret_scale, const float *weights, size_t n, size_t k);
 
+/* q = round to nearest even of w / scale, in -127..127, by scales that are given; a row whose scale is 0 or
+ * denormal becomes 0. */
+void fm_weights_quantize_by(int8_t *ret_q, const float *scale, const float *weights, size_t n, size_t k);
+
 #endif
