@@ -7,7 +7,11 @@ import { createRequire } from 'node:module';
 
 const ort = createRequire(path.resolve('build/npm/x.js'))('onnxruntime-node');
 const [inputs, models, out] = process.argv.slice(2);
-const shapes = { fr_detect: [1, 3, 240, 320], fr_landmark: [1, 1, 64, 64], fr_feature: [1, 3, 112, 112] };
+const shapes = {
+	fr_detect: [1, 3, 240, 320], fr_landmark: [1, 1, 64, 64], fr_feature: [1, 3, 112, 112],
+	mobilefacenet_foamliu: [1, 3, 112, 112], yunet_n_320_320: [1, 3, 320, 320], yunet_n_dynamic: [1, 3, 64, 96],
+	edgeface_xs: [1, 3, 112, 112], edgeface_xxs: [1, 3, 112, 112], fr_feature_qdq: [1, 3, 112, 112],
+};
 
 function fnv1a(bytes) {
 	let hash = 0x811c9dc5;
@@ -18,6 +22,8 @@ function fnv1a(bytes) {
 
 fs.mkdirSync(out, { recursive: true });
 for (const [network, shape] of Object.entries(shapes)) {
+	if (!fs.readdirSync(inputs).some((f) => f.startsWith(`${network}.`)))
+		continue;
 	const session = await ort.InferenceSession.create(`${models}/${network}.onnx`, {
 		intraOpNumThreads: 1,
 		extra: { session: { set_denormal_as_zero: '1' } },

@@ -59,11 +59,12 @@ static enum fm_status shape(struct fm_graph *graph, struct fm_node *node, struct
 
 static enum kind kind_of(const struct fm_conv_shape *s)
 {
-	if (s->groups > 1 && s->groups == s->in_channels && s->groups == s->out_channels)
-		return DEPTHWISE;
 	if (s->groups == 1 && s->kernel[0] * s->kernel[1] == 1 && s->stride[0] * s->stride[1] == 1 &&
 	        s->out_h == s->in_h && s->out_w == s->in_w && !s->pad[0] && !s->pad[1])
 		return POINTWISE;
+	/* One channel to one channel is depthwise too. */
+	if (s->groups == s->in_channels && s->groups == s->out_channels)
+		return DEPTHWISE;
 	return PATCHES;
 }
 

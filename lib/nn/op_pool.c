@@ -28,9 +28,18 @@ static enum fm_status prepare(
 	return FM_OK;
 }
 
+/* Sixteen at a time, by way of a local: what a compiler makes vectors of at -O2. */
 static void keep_larger(float *out, const float *in, size_t channels)
 {
-	for (size_t c = 0; c < channels; c++)
+	float larger[16];
+	size_t c = 0;
+
+	for (; c + 16 <= channels; c += 16) {
+		for (size_t i = 0; i < 16; i++)
+			larger[i] = in[c + i] > out[c + i] ? in[c + i] : out[c + i];
+		memcpy(out + c, larger, sizeof(larger));
+	}
+	for (; c < channels; c++)
 		out[c] = in[c] > out[c] ? in[c] : out[c];
 }
 
