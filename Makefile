@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check check-arm64 demo models format check-format install-deps
+SELF_SUFFICIENT := help clean check check-arm64 demo models format check-format install-deps bench bench-peers
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -239,7 +239,7 @@ check-asan: models demo-photos ## the tests under the address and undefined-beha
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
-.PHONY: fuzz fuzz-build fuzz-replay bench bench-peers coverage run-coverage run-all-binaries
+.PHONY: fuzz fuzz-build fuzz-replay bench bench-kernels bench-peers coverage run-coverage run-all-binaries
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
 	@scripts/install-deps.sh fuzz
@@ -253,13 +253,20 @@ fuzz-build: $(FUZZERS)
 fuzz-replay: $(REPLAYS) ## run the fuzz harnesses over their corpora
 	@$(RUN_TESTS) $(REPLAYS)
 
-bench: all $(BENCHES) models ## kernels and networks, measured on this machine
-	@for bench in $(BENCHES); do $$bench || exit 1; done
-	@for net in fr_feature fr_detect fr_landmark; do for precision in float32 int8; do \
-	   $(B)/facematchctl bench net build/models/$$net.onnx --precision $$precision --threads 1 || exit 1; done; done
+# JSON=1: JSON on standard output and everything else on standard error.
+QUIET = $(if $(JSON),>&2)
+bench: ## install what is missing, build, and time every network under every ISA (JSON=1, CPU=core, FM_NETS=files)
+	@scripts/install-deps.sh bench $(QUIET)
+	@$(SUBMAKE) all $(B)/tests/bench/bench_kernels models $(QUIET)
+	@tests/bench/nets.py $(B) $(if $(JSON),--json)
 
-bench-peers: all models ## one embedding, ours and ONNX Runtime's, interleaved in one run
-	@scripts/bench-peers.sh $(B)
+bench-kernels: $(BENCHES) ## time every kernel on the shapes of the default networks
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+bench-peers: ## the networks here, in ONNX Runtime and in OpenCV, in turns (JSON=1, CPU=core, ROUNDS=7)
+	@scripts/install-deps.sh bench-peers $(QUIET)
+	@$(SUBMAKE) all models $(QUIET)
+	@scripts/bench-peers.sh $(B) $(if $(JSON),--json)
 
 coverage: models demo-photos ## lines and branches that the tests reach
 	@scripts/install-deps.sh coverage

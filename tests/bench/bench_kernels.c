@@ -3,6 +3,8 @@
  * core's bound.
  *
  *   bench_kernels [ISA ...]     default: every vector row that this machine runs
+ *   bench_kernels --peaks       a line for every row: ISA, bound of u8s8 and of f32 in GMAC/s, 0 where not
+ * measured
  *
  * Medians. Bounds are measured here too, as the best sample: the instruction's rate on registers alone, and a
  * read of memory.
@@ -522,8 +524,30 @@ static void bench_dot(const struct fm_kernels *kernels, const int8_t *codes, con
 	}
 }
 
+/* For scripts. Far apart, so that one busy moment does not lower a bound. */
+static int print_peaks(void)
+{
+	double peak[FM_ISA_COUNT][2] = {{0}};
+
+	for (int round = 0; round < 5; round++)
+		for (int isa = 0; isa < FM_ISA_COUNT; isa++)
+			for (int is_float = 0; fm_kernels_for((enum fm_isa)isa) && is_float < 2; is_float++) {
+				double mac = peak_mac((enum fm_isa)isa, is_float);
+				if (mac > peak[isa][is_float])
+					peak[isa][is_float] = mac;
+			}
+	for (int isa = 0; isa < FM_ISA_COUNT; isa++)
+		if (fm_kernels_for((enum fm_isa)isa))
+			printf("%s %.1f %.1f\n", fm_isa_name((enum fm_isa)isa), peak[isa][0] * 1e-9,
+			        peak[isa][1] * 1e-9);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--peaks") == 0)
+		return print_peaks();
+
 	bool wanted[FM_ISA_COUNT] = {false};
 	int8_t *codes = alloc_codes((size_t)GALLERY_ROWS * 512);
 	float *floats = alloc_floats(40 * 512);
