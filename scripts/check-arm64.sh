@@ -5,8 +5,8 @@
 #
 # 1. The kernel tests, every row of the ISA table against scalar, on three emulated processors: those of the
 #    Raspberry Pi 3, 4 and 5.
-# 2. Every network in build/models, int8 and float32, fed with a fixed pattern: scalar, neon and neondot give the
-#    bytes that this machine gives.
+# 2. Every network in build/models (and in ../shared/data/models or FM_SHARED_DATA, where they are), int8 and float32,
+#    fed with a fixed pattern: scalar, neon and neondot give the bytes that this machine gives.
 # 3. The photos in build/demo, where they are: decoding, detection, alignment and embedding give the same text.
 set -euo pipefail
 export LC_ALL=C
@@ -65,25 +65,32 @@ write_pattern() {
 	done | head -c "$elements" || true
 }
 
-# One line a network and precision: the rows that must agree, and the ISA that must have answered.
-for model in build/models/*.onnx; do
-	name=$(basename "$model" .onnx)
-	write_pattern "$("$native/facematchctl" model inspect "$model" | awk '$1 == "input" { print $3; exit }')" >"$work/in.npy"
-	for precision in int8 float32; do
-		mkdir -p "$work/x86"
-		"$native/facematchctl" model run "$model" --input "$work/in.npy" --output "$work/x86/y.npy" --precision "$precision"
-		for row in cortex-a53:scalar cortex-a53:neon cortex-a76:neon cortex-a76:neondot; do
-			mkdir -p "$work/arm"
-			if on "${row%:*}" "${row#*:}" "$cross/facematchctl" model run "$model" --input "$work/in.npy" \
-				--output "$work/arm/y.npy" --precision "$precision" && diff -rq "$work/x86" "$work/arm"; then
-				ok "$name $precision ${row/:/ }: $(cat "$work"/x86/* | wc -c) bytes as here"
-			else
-				not_ok "$name $precision ${row/:/ }"
-			fi
-			rm -rf "$work/arm"
-		done
-		rm -rf "$work/x86"
+# rows_agree MODEL PRECISION: its output under every row and on two processors, against that of this machine.
+rows_agree() {
+	local name precision=$2 row
+	name=$(basename "$1" .onnx)
+	rm -rf "$work/x86" && mkdir "$work/x86"
+	"$native/facematchctl" model run "$1" --input "$work/in.npy" --output "$work/x86/y.npy" --precision "$precision"
+	for row in cortex-a53:scalar cortex-a53:neon cortex-a76:neon cortex-a76:neondot; do
+		rm -rf "$work/arm" && mkdir "$work/arm"
+		if on "${row%:*}" "${row#*:}" "$cross/facematchctl" model run "$1" --input "$work/in.npy" \
+			--output "$work/arm/y.npy" --precision "$precision" && diff -rq "$work/x86" "$work/arm"; then
+			ok "$name $precision ${row/:/ }: $(cat "$work"/x86/* | wc -c) bytes as here"
+		else
+			not_ok "$name $precision ${row/:/ }"
+		fi
 	done
+}
+
+for model in build/models/*.onnx "${FM_SHARED_DATA:-../shared/data}"/models/*.onnx; do
+	[ -e "$model" ] || continue
+	if ! "$native/facematchctl" model inspect "$model" >"$work/inspect" 2>&1; then
+		echo "skip - $(cat "$work/inspect")"
+		continue
+	fi
+	write_pattern "$(awk '$1 == "input" { print $3; exit }' "$work/inspect")" >"$work/in.npy"
+	rows_agree "$model" int8
+	rows_agree "$model" float32
 done
 
 # No cap: each processor takes the best that it has, and must say so.

@@ -103,8 +103,9 @@ static inline struct random_epilogue random_epilogue(struct random *random, size
 	struct random_epilogue e = {.m = m, .n = n};
 
 	e.epilogue.activation = (enum fm_activation)random_size(random, FM_ACT_NONE, FM_ACT_CLIP);
-	e.epilogue.clip_low = random_size(random, 0, 1) ? 0.0f : -0.25f;
-	e.epilogue.clip_high = 0.5f;
+	/* A bound of zero has a sign, which decides that of the result. */
+	e.epilogue.clip_low = (const float[]){0.0f, -0.0f, -0.25f}[random_size(random, 0, 2)];
+	e.epilogue.clip_high = (const float[]){0.0f, -0.0f, 0.5f}[random_size(random, 0, 2)];
 	e.epilogue.residual_stride = n + random_size(random, 0, 5);
 	if (random_size(random, 0, 1))
 		e.epilogue.bias = e.bias = guarded_floats(random, n);

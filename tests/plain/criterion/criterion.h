@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,11 +47,18 @@ static struct plain_test *plain_tests;
 #define cr_assert_not(condition, ...) plain_assert(!(condition), "not " #condition, ##__VA_ARGS__)
 #define cr_assert_eq(a, b, ...)       plain_assert((a) == (b), #a " == " #b, ##__VA_ARGS__)
 #define cr_assert_neq(a, b, ...)      plain_assert((a) != (b), #a " != " #b, ##__VA_ARGS__)
+#define cr_assert_lt(a, b, ...)       plain_assert((a) < (b), #a " < " #b, ##__VA_ARGS__)
 #define cr_assert_leq(a, b, ...)      plain_assert((a) <= (b), #a " <= " #b, ##__VA_ARGS__)
 #define cr_assert_null(a, ...)        plain_assert((a) == NULL, #a " is null", ##__VA_ARGS__)
 #define cr_assert_not_null(a, ...)    plain_assert((a) != NULL, #a " is not null", ##__VA_ARGS__)
 #define cr_assert_float_eq(a, b, epsilon, ...)                                                               \
 	plain_assert((a) - (b) <= (epsilon) && (b) - (a) <= (epsilon), #a " is about " #b, ##__VA_ARGS__)
+
+/* An expectation that fails ends its test here, as an assertion does. */
+#define cr_expect_eq       cr_assert_eq
+#define cr_expect_float_eq cr_assert_float_eq
+#define cr_expect_arr_eq(a, b, bytes, ...)                                                                   \
+	plain_assert(memcmp(a, b, bytes) == 0, "the bytes of " #a " and " #b, ##__VA_ARGS__)
 
 int main(void)
 {
