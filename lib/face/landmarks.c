@@ -144,24 +144,36 @@ static struct square upright_square(const struct square *first, const float poin
 	};
 }
 
-enum fm_status fm_landmarks_run(struct fm_landmarker *landmarker, const struct fm_image *image,
-        const struct fm_box *box, float ret_points[FM_POINTS][2], struct fm_error *err)
+static float distance(const float a[IBUG_POINTS][2], const float b[IBUG_POINTS][2])
 {
-	struct square square = {
+	double sum = 0;
+
+	for (int i = 0; i < IBUG_POINTS; i++) {
+		double x = (double)a[i][0] - b[i][0], y = (double)a[i][1] - b[i][1];
+		sum += x * x + y * y;
+	}
+	return (float)sqrt(sum / IBUG_POINTS);
+}
+
+enum fm_status fm_landmarks_run(struct fm_landmarker *landmarker, const struct fm_image *image,
+        const struct fm_box *box, float ret_points[FM_POINTS][2], float *ret_unrest, struct fm_error *err)
+{
+	struct square around_box = {
 	        .x_px = box->x_px + box->width_px / 2,
 	        .y_px = box->y_px + box->height_px / 2,
 	        .side_px = box->height_px,
 	        .cosine = 1,
 	};
-	float points[IBUG_POINTS][2];
-	enum fm_status status = run_square(landmarker, image, &square, points, err);
+	float first[IBUG_POINTS][2], second[IBUG_POINTS][2];
+	enum fm_status status = run_square(landmarker, image, &around_box, first, err);
 
 	if (status != FM_OK)
 		return status;
-	square = upright_square(&square, points);
-	status = run_square(landmarker, image, &square, points, err);
+	struct square upright = upright_square(&around_box, (const float(*)[2])first);
+	status = run_square(landmarker, image, &upright, second, err);
 	if (status != FM_OK)
 		return status;
-	reduce_to_five(points, ret_points);
+	reduce_to_five((const float(*)[2])second, ret_points);
+	*ret_unrest = distance((const float(*)[2])first, (const float(*)[2])second) / box->height_px;
 	return FM_OK;
 }

@@ -21,6 +21,10 @@
 #define BOX_ENOUGH_PX 112
 /* Half the side of what landmarks and crops may look at, in heights of the box: a leaning face's corners. */
 #define REACH 1.0F
+/* A detection of less confidence whose landmarks do not come to rest is no face: a muzzle, a coat, a pattern.
+ */
+#define DOUBTFUL_SCORE 0.95F
+#define UNREST_MAX     0.06F
 
 const struct fm_pipeline_options fm_pipeline_defaults = {
         .limits = {.pixels_max = 50000000, .side_max_px = 16384},
@@ -266,34 +270,83 @@ static enum fm_status put_first(
 
 /* ---- one face ---- */
 
-/* Box and points go from the photo at full size to the frame and back; pixel centres lie at integers. */
-static enum fm_status look_at_face(struct fm_pipeline *pipeline, const struct frame *frame,
-        struct fm_faces *faces, struct fm_face *face, struct fm_error *err)
+/* What of the photo a face is looked at in. */
+static const struct frame *frame_of(
+        const struct fm_face *face, const struct frame *whole, const struct frame *finer)
 {
-	float denominator = (float)frame->denominator, half = (denominator - 1) / 2;
-	struct fm_box box = {(face->box.x_px - (float)frame->x_px) / denominator,
-	        (face->box.y_px - (float)frame->y_px) / denominator, face->box.width_px / denominator,
-	        face->box.height_px / denominator};
+	return finer->image.pixels && !has_enough(face, whole->denominator) ? finer : whole;
+}
+
+/* Pixel centres lie at integers, in the photo at full size as in the frame. */
+static float to_frame(float photo_px, int corner_px, const struct frame *frame)
+{
+	return (photo_px - (float)corner_px - (float)(frame->denominator - 1) / 2) /
+	       (float)frame->denominator;
+}
+
+static float to_photo(float frame_px, int corner_px, const struct frame *frame)
+{
+	return frame_px * (float)frame->denominator + (float)(frame->denominator - 1) / 2 + (float)corner_px;
+}
+
+static enum fm_status find_landmarks(struct fm_pipeline *pipeline, const struct frame *frame,
+        struct fm_face *face, float *ret_unrest, struct fm_error *err)
+{
+	float scale = (float)frame->denominator;
+	struct fm_box box = {(face->box.x_px - (float)frame->x_px) / scale,
+	        (face->box.y_px - (float)frame->y_px) / scale, face->box.width_px / scale,
+	        face->box.height_px / scale};
 	float points[FM_POINTS][2];
-	struct fm_similarity to_crop;
-	enum fm_status status = fm_landmarks_run(pipeline->landmarker, &frame->image, &box, points, err);
+	enum fm_status status =
+	        fm_landmarks_run(pipeline->landmarker, &frame->image, &box, points, ret_unrest, err);
 
 	if (status != FM_OK)
 		return status;
 	for (int i = 0; i < FM_POINTS; i++) {
-		face->landmarks[i][0] = points[i][0] * denominator + half + (float)frame->x_px;
-		face->landmarks[i][1] = points[i][1] * denominator + half + (float)frame->y_px;
+		face->landmarks[i][0] = to_photo(points[i][0], frame->x_px, frame);
+		face->landmarks[i][1] = to_photo(points[i][1], frame->y_px, frame);
 	}
-	status = fm_align_fit((const float(*)[2])points, pipeline->aligned.width_px, &to_crop, err);
-	if (status == FM_OK)
-		status = fm_align_sample(&frame->image, &to_crop, &pipeline->aligned, err);
-	if (status != FM_OK)
-		return status;
-	fm_quality_measure(&pipeline->aligned, face, faces->image_width_px, faces->image_height_px,
-	        &pipeline->options, &face->quality, &face->reasons);
 	return FM_OK;
 }
 
+/* Landmarks of all faces; drops what they show to be none. */
+static enum fm_status find_all_landmarks(struct fm_pipeline *pipeline, const struct frame *whole,
+        const struct frame *finer, struct fm_faces *faces, struct fm_error *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < faces->count; i++) {
+		struct fm_face face = faces->faces[i];
+		float unrest;
+		enum fm_status status =
+		        find_landmarks(pipeline, frame_of(&face, whole, finer), &face, &unrest, err);
+		if (status != FM_OK)
+			return status;
+		if (face.score >= DOUBTFUL_SCORE || unrest <= UNREST_MAX)
+			faces->faces[kept++] = face;
+	}
+	faces->count = kept;
+	return FM_OK;
+}
+
+static enum fm_status align(
+        struct fm_pipeline *pipeline, const struct frame *frame, struct fm_face *face, struct fm_error *err)
+{
+	float points[FM_POINTS][2];
+	struct fm_similarity to_crop;
+
+	for (int i = 0; i < FM_POINTS; i++) {
+		points[i][0] = to_frame(face->landmarks[i][0], frame->x_px, frame);
+		points[i][1] = to_frame(face->landmarks[i][1], frame->y_px, frame);
+	}
+	enum fm_status status =
+	        fm_align_fit((const float(*)[2])points, pipeline->aligned.width_px, &to_crop, err);
+	if (status != FM_OK)
+		return status;
+	return fm_align_sample(&frame->image, &to_crop, &pipeline->aligned, err);
+}
+
+/* Quality of all faces, embeddings of those asked for. */
 static enum fm_status look_at_faces(struct fm_pipeline *pipeline, const struct frame *whole,
         const struct frame *finer, const struct fm_embed_request *request, struct fm_faces *faces,
         struct fm_error *err)
@@ -310,11 +363,12 @@ static enum fm_status look_at_faces(struct fm_pipeline *pipeline, const struct f
 	}
 	for (size_t i = 0; i < faces->count; i++) {
 		struct fm_face *face = &faces->faces[i];
-		bool enough = has_enough(face, whole->denominator) || !finer->image.pixels;
 		double start_ms = now_ms();
-		enum fm_status status = look_at_face(pipeline, enough ? whole : finer, faces, face, err);
+		enum fm_status status = align(pipeline, frame_of(face, whole, finer), face, err);
 		if (status != FM_OK)
 			return status;
+		fm_quality_measure(&pipeline->aligned, face, faces->image_width_px, faces->image_height_px,
+		        &pipeline->options, &face->quality, &face->reasons);
 		double looked_ms = now_ms();
 		faces->detect_ms += looked_ms - start_ms;
 		if (i >= wanted)
@@ -352,16 +406,20 @@ enum fm_status fm_pipeline_run(struct fm_pipeline *pipeline, const void *photo, 
 		return status;
 	double decoded_ms = now_ms();
 	status = find_faces(pipeline, &whole, &faces, err);
-	if (status == FM_OK)
-		status = put_first(request, &faces, err);
 	if (status != FM_OK)
 		return status;
 	double found_ms = now_ms();
 	status = decode_finer(pipeline, photo, length, &faces, &whole, &finer, err);
 	if (status != FM_OK)
 		return status;
-	faces.decode_ms = decoded_ms - start_ms + now_ms() - found_ms;
-	faces.detect_ms = found_ms - decoded_ms;
+	double decoded_again_ms = now_ms();
+	faces.decode_ms = decoded_ms - start_ms + decoded_again_ms - found_ms;
+	status = find_all_landmarks(pipeline, &whole, &finer, &faces, err);
+	if (status == FM_OK)
+		status = put_first(request, &faces, err);
+	if (status != FM_OK)
+		return status;
+	faces.detect_ms = found_ms - decoded_ms + now_ms() - decoded_again_ms;
 	status = look_at_faces(pipeline, &whole, &finer, request, &faces, err);
 	if (status != FM_OK)
 		return status;

@@ -11,6 +11,7 @@
 #include "tests/support/photo.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -493,6 +494,33 @@ static const char *shared_data(void)
 	const char *named = getenv("FM_SHARED_DATA");
 
 	return named && named[0] ? named : "../shared/data";
+}
+
+/* Animals, food and places: hardly anything there may pass for a face (measured: 3 detections in 50 photos).
+ */
+Test(pipeline, sees_hardly_any_face_where_there_is_none)
+{
+	char folder[4096], path[8192];
+	size_t photos = 0, faces = 0;
+
+	snprintf(folder, sizeof(folder), "%s/no-face", shared_data());
+	DIR *dir = opendir(folder);
+	if (!dir)
+		cr_skip_test("%s is not there", folder);
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		struct test_bytes photo = read_photo(path);
+		struct fm_faces found = run(&photo, FM_EMBED_NONE);
+		photos++;
+		faces += found.count;
+		fm_faces_done(&found);
+		test_bytes_done(&photo);
+	}
+	closedir(dir);
+	cr_expect_geq(photos, 50);
+	cr_expect_leq(faces, 4, "%zu faces in %zu photos", faces, photos);
 }
 
 /* The first 100 photos of the pairs, and with them: nobody is missed, the same person matches. */
