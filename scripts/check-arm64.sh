@@ -5,8 +5,8 @@
 #
 # 1. The kernel tests, every row of the ISA table against scalar, on three emulated processors: those of the
 #    Raspberry Pi 3, 4 and 5.
-# 2. Every network in build/models (and in ../shared/data/models or FM_SHARED_DATA, where they are), int8 and float32,
-#    fed with a fixed pattern: scalar, neon and neondot give the bytes that this machine gives.
+# 2. Every network in build/models, and in models below FM_SHARED_DATA where that is set, int8 and float32, fed with a
+#    fixed pattern: scalar, neon and neondot give the bytes that this machine gives.
 # 3. The photos in build/demo, where they are: decoding, detection, alignment and embedding give the same text.
 set -euo pipefail
 export LC_ALL=C
@@ -82,8 +82,7 @@ rows_agree() {
 	done
 }
 
-for model in build/models/*.onnx "${FM_SHARED_DATA:-../shared/data}"/models/*.onnx; do
-	[ -e "$model" ] || continue
+for model in build/models/*.onnx ${FM_SHARED_DATA:+"$FM_SHARED_DATA"/models/*.onnx}; do
 	if ! "$native/facematchctl" model inspect "$model" >"$work/inspect" 2>&1; then
 		echo "skip - $(cat "$work/inspect")"
 		continue
