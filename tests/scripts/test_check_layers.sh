@@ -59,6 +59,7 @@ breach "no include guard" "lib/nn/x.h: wants the include guard FM_NN_X_H" eval '
 breach "a header that leans on others" "lib/nn/x.h: does not compile alone" guard lib/nn/x.h FM_NN_X_H 'size_t fm_x(void);'
 breach "a file of 601 lines" "has 601 lines" eval 'yes "" | head -n 601 >"$tree/lib/nn/x.py"'
 breach "a path outside the tree" "names a path outside" eval 'printf "../%s/data\n" shared >"$tree/README.md"'
+breach "a link that leads nowhere" "README.md: links to docs/GONE.md" eval 'echo "[x](docs/GONE.md)" >"$tree/README.md"'
 if command -v clang-format >/dev/null; then
 	breach "an unformatted file" "lib/nn/x.c: wants make format" source_file lib/nn/x.c '#include "lib/base/a.h"' 'int   fm_x;'
 else
