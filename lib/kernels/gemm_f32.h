@@ -9,6 +9,11 @@ void fm_gemm_f32_pack_scalar(void *packed, const float *weights, size_t n, size_
 void fm_gemm_f32_run_scalar(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
 
+size_t fm_gemm_f32_packed_bytes_sse41(size_t n, size_t k);
+void fm_gemm_f32_pack_sse41(void *packed, const float *weights, size_t n, size_t k);
+void fm_gemm_f32_run_sse41(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
+        const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
+
 size_t fm_gemm_f32_packed_bytes_avx2(size_t n, size_t k);
 void fm_gemm_f32_pack_avx2(void *packed, const float *weights, size_t n, size_t k);
 void fm_gemm_f32_run_avx2(float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,

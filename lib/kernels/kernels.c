@@ -42,15 +42,11 @@ static const struct fm_kernels table[] = {
                                         .pack = fm_gemm_u8s8_pack_sse41,
                                         .run = fm_gemm_u8s8_run_sse41,
                                 },
-                        /*
-                         * A fused multiply-add keeps the scalar row's bits and SSE has none: scalar too.
-                         * Int8 is what such processors run.
-                         */
                         .gemm_f32 =
                                 {
-                                        .packed_bytes = fm_gemm_f32_packed_bytes_scalar,
-                                        .pack = fm_gemm_f32_pack_scalar,
-                                        .run = fm_gemm_f32_run_scalar,
+                                        .packed_bytes = fm_gemm_f32_packed_bytes_sse41,
+                                        .pack = fm_gemm_f32_pack_sse41,
+                                        .run = fm_gemm_f32_run_sse41,
                                 },
                         .quantize_rows = fm_quantize_rows_sse41,
                         .dwconv_f32 = fm_dwconv_f32_sse41,

@@ -120,6 +120,29 @@ Test(gemm_f32, every_isa_fuses)
 	}
 }
 
+/* A product just off half a unit of the sum: rounded to double first it is a tie, and goes to the wrong side.
+ */
+Test(gemm_f32, every_isa_rounds_once)
+{
+	const float e = 0x1p-23f, sum = 0x1p24f + 2.0f;
+	_Alignas(64) char packed[4096];
+	struct fm_epilogue none = {0};
+
+	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
+		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+		if (kernels == NULL)
+			continue;
+		for (float sign = -1.0f; sign <= 1.0f; sign += 2.0f) {
+			float a[2] = {sum, sign * (1.0f + e)}, w[2] = {1.0f, 1.0f - e}, out = 0;
+			cr_assert_leq(kernels->gemm_f32.packed_bytes(1, 2), sizeof(packed));
+			memset(packed, 0, sizeof(packed));
+			kernels->gemm_f32.pack(packed, w, 1, 2);
+			kernels->gemm_f32.run(&out, 1, a, 2, 1, packed, 1, 2, &none);
+			cr_assert_eq(out, sum, "%s gives %a", fm_isa_name(kernels->isa), (double)out);
+		}
+	}
+}
+
 Test(gemm_f32, every_isa_gives_the_scalar_bits)
 {
 	struct random random = {2};
