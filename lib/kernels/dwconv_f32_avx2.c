@@ -1,7 +1,8 @@
 /*
- * Eight channels a vector. A 3x3 kernel without dilation goes along a row with the same channels, four
- * outputs at once, so that each input vector is loaded once for the up to three outputs that use it; all
- * else, and the left and right border, goes pixel by pixel over the taps that exist.
+ * Eight channels a vector. A 3x3 kernel without dilation goes along a row with the same two vectors, which
+ * are a cache line, four outputs at once, so that each input vector is loaded once for the up to three
+ * outputs that use it, and each line is read whole; all else, and the left and right border, goes pixel by
+ * pixel over the taps that exist.
  */
 #include "lib/kernels/dwconv.h"
 #include "lib/kernels/epilogue_avx2.h"
@@ -10,6 +11,7 @@
 
 #define LANES   FM_LANES_AVX2
 #define PIXELS  4 /* outputs of a row at once */
+#define STRIP   2 /* vectors of a strip: a cache line */
 #define VECTORS 4 /* of one pixel's channels at once, where pixels are taken one by one */
 
 struct work {
@@ -91,11 +93,13 @@ struct strip {
 	size_t outputs, rows, channels, in_row, residual_stride, lanes;
 };
 
-/* The first `pixels` outputs of a strip; then moves it on. */
-FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, size_t pixels, size_t stride,
-        size_t lanes, __m256 bias, __m256 slope)
+/* The first `pixels` outputs of a strip, of its vector `v`. */
+FM_INLINE void taps_3x3(const struct strip *s, const struct fm_epilogue *epilogue, size_t v, size_t pixels,
+        size_t stride, size_t lanes, __m256 bias, __m256 slope)
 {
-	const float *in = s->in, *w = s->weights;
+	const float *in = s->in + v * LANES, *w = s->weights + v * LANES;
+	const float *residual = s->residual != NULL ? s->residual + v * LANES : NULL;
+	float *out = s->out + v * LANES;
 	__m256 sum[PIXELS];
 
 	FM_UNROLL
@@ -122,47 +126,61 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, siz
 	}
 	FM_UNROLL
 	for (size_t p = 0; p < pixels; p++) {
-		__m256 v = fm_finish_avx2(epilogue, sum[p], bias, slope, s->residual, lanes);
-		fm_store_avx2(s->out, v, lanes);
-		s->out += s->channels;
-		if (s->residual != NULL)
-			s->residual += s->residual_stride;
+		sum[p] = fm_finish_avx2(epilogue, sum[p], bias, slope, residual, lanes);
+		fm_store_avx2(out + p * s->channels, sum[p], lanes);
+		if (residual != NULL)
+			residual += s->residual_stride;
 	}
-	s->in += pixels * stride * s->channels;
 }
 
 /* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
-FM_INLINE void strip_3x3(
-        struct strip s, struct fm_epilogue epilogue, size_t channel, size_t stride, size_t lanes)
+FM_INLINE void strip_3x3(struct strip s, struct fm_epilogue epilogue, size_t channel, size_t vectors,
+        size_t stride, size_t lanes)
 {
-	__m256 bias = fm_bias_avx2(&epilogue, channel, lanes),
-	       slope = fm_slope_avx2(&epilogue, channel, lanes);
+	__m256 bias[STRIP], slope[STRIP];
 
-	for (; s.outputs >= PIXELS; s.outputs -= PIXELS)
-		taps_3x3(&s, &epilogue, PIXELS, stride, lanes, bias, slope);
-	for (; s.outputs > 0; s.outputs--)
-		taps_3x3(&s, &epilogue, 1, stride, lanes, bias, slope);
+	FM_UNROLL
+	for (size_t v = 0; v < vectors; v++) {
+		bias[v] = fm_bias_avx2(&epilogue, channel + v * LANES, lanes);
+		slope[v] = fm_slope_avx2(&epilogue, channel + v * LANES, lanes);
+	}
+	while (s.outputs > 0) {
+		size_t pixels = s.outputs >= PIXELS ? PIXELS : 1;
+
+		FM_UNROLL
+		for (size_t v = 0; v < vectors; v++) {
+			if (pixels == PIXELS)
+				taps_3x3(&s, &epilogue, v, PIXELS, stride, lanes, bias[v], slope[v]);
+			else
+				taps_3x3(&s, &epilogue, v, 1, stride, lanes, bias[v], slope[v]);
+		}
+		s.outputs -= pixels;
+		s.in += pixels * stride * s.channels;
+		s.out += pixels * s.channels;
+		if (s.residual != NULL)
+			s.residual += pixels * s.residual_stride;
+	}
 }
 
 static __attribute__((noinline)) void strip_3x3_stride1(
         const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, LANES);
+	strip_3x3(*s, *epilogue, channel, STRIP, 1, LANES);
 }
 
 static __attribute__((noinline)) void strip_3x3_stride2(
         const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 2, LANES);
+	strip_3x3(*s, *epilogue, channel, STRIP, 2, LANES);
 }
 
 static __attribute__((noinline)) void strip_3x3_tail(
         const struct strip *s, const struct fm_epilogue *epilogue, size_t channel, size_t stride)
 {
 	if (stride == 1)
-		strip_3x3(*s, *epilogue, channel, 1, s->lanes);
+		strip_3x3(*s, *epilogue, channel, 1, 1, s->lanes);
 	else
-		strip_3x3(*s, *epilogue, channel, 2, s->lanes);
+		strip_3x3(*s, *epilogue, channel, 1, 2, s->lanes);
 }
 
 static void row_3x3(const struct work *work, size_t y, struct fm_span rows, struct fm_span inside)
@@ -173,7 +191,7 @@ static void row_3x3(const struct work *work, size_t y, struct fm_span rows, stru
 	size_t in_x = inside.begin * s->stride_w - s->pad_left;
 	size_t pixel = y * s->out_w + inside.begin;
 
-	for (size_t c = 0; c < s->channels; c += LANES) {
+	for (size_t c = 0, taken; c < s->channels; c += taken) {
 		struct strip strip = {
 		        .out = work->out + pixel * s->channels + c,
 		        .in = work->in + (in_y * s->in_w + in_x) * s->channels + c,
@@ -188,7 +206,8 @@ static void row_3x3(const struct work *work, size_t y, struct fm_span rows, stru
 
 		if (epilogue->residual != NULL)
 			strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
-		if (strip.lanes < LANES)
+		taken = strip.lanes < STRIP * LANES ? LANES : STRIP * LANES;
+		if (taken == LANES)
 			strip_3x3_tail(&strip, epilogue, c, s->stride_w);
 		else if (s->stride_w == 1)
 			strip_3x3_stride1(&strip, epilogue, c);
