@@ -55,6 +55,15 @@ FM_INLINE __m256i round_to_s32(__m256 x, __m256 inverse, __m256i zero)
 	return _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)), zero);
 }
 
+FM_INLINE void quantize_vector(uint8_t *codes, const float *from, size_t count, __m256 inverse, __m256i zero)
+{
+	__m256i s = round_to_s32(fm_load_avx2(from, count), inverse, zero);
+	__m128i words = _mm_packs_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+	int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+
+	memcpy(codes, &eight, count);
+}
+
 FM_INLINE void quantize_row(
         uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
 {
@@ -62,8 +71,14 @@ FM_INLINE void quantize_row(
 	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 	const __m256 inverse = _mm256_set1_ps(inverse_scale);
 	const __m256i zero = _mm256_set1_epi32(zero_point);
+	const uint32_t padding = 0;
 	size_t t = 0;
 
+	/* A matrix product asks for less than four; a constant size is one store, not a call. */
+	if (k < k_padded && k_padded < k + sizeof(padding) && k_padded >= sizeof(padding))
+		memcpy(codes + k_padded - sizeof(padding), &padding, sizeof(padding));
+	else if (k < k_padded)
+		memset(codes + k, 0, k_padded - k);
 	for (; t + 32 <= k; t += 32) {
 		__m256i s0 = round_to_s32(_mm256_loadu_ps(row + t), inverse, zero);
 		__m256i s1 = round_to_s32(_mm256_loadu_ps(row + t + 8), inverse, zero);
@@ -72,15 +87,13 @@ FM_INLINE void quantize_row(
 		__m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(s0, s1), _mm256_packs_epi32(s2, s3));
 		_mm256_storeu_si256((__m256i *)(codes + t), _mm256_permutevar8x32_epi32(bytes, order));
 	}
-	for (; t < k; t += LANES) {
-		size_t count = k - t < LANES ? k - t : LANES;
-		__m256i s = round_to_s32(fm_load_avx2(row + t, count), inverse, zero);
-		__m128i words = _mm_packs_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
-		int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
-		memcpy(codes + t, &eight, count);
-	}
-	if (k < k_padded)
-		memset(codes + k, 0, k_padded - k);
+	for (; t + LANES <= k; t += LANES)
+		quantize_vector(codes + t, row + t, LANES, inverse, zero);
+	/* The last vector overlaps its neighbour: the same codes once more, but no mask and no call. */
+	if (t < k && k >= LANES)
+		quantize_vector(codes + k - LANES, row + k - LANES, LANES, inverse, zero);
+	else if (t < k)
+		quantize_vector(codes, row, k, inverse, zero);
 }
 
 /* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
@@ -97,8 +110,10 @@ FM_INLINE void find_ranges(
 	}
 	for (t = 0; t + LANES <= k; t += LANES)
 		widen(low, high, a + t, a_stride, index, LANES);
-	if (t < k)
-		widen(low, high, a + t, a_stride, index, k - t);
+	if (t < k && k >= LANES)
+		widen(low, high, a + k - LANES, a_stride, index, LANES);
+	else if (t < k)
+		widen(low, high, a, a_stride, index, k);
 	__m128 lows = lowest(low[0], low[1], low[2], low[3]);
 	__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
 	__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));

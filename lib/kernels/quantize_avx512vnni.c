@@ -53,6 +53,17 @@ FM_INLINE __m512i round_to_s32(__m512 x, __m512 inverse, __m512i zero)
 	return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(x, inverse)), zero);
 }
 
+FM_INLINE void quantize_vector(uint8_t *codes, const float *from, size_t count, __m512 inverse, __m512i zero)
+{
+	__m512i s = round_to_s32(fm_load_avx512(from, count), inverse, zero);
+	__m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(s, _mm512_setzero_si512()));
+
+	if (count >= LANES)
+		_mm_storeu_si128((__m128i *)codes, bytes);
+	else
+		_mm_mask_storeu_epi8(codes, fm_mask_avx512(count), bytes);
+}
+
 FM_INLINE void quantize_row(
         uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
 {
@@ -61,8 +72,14 @@ FM_INLINE void quantize_row(
 	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 	const __m512 inverse = _mm512_set1_ps(inverse_scale);
 	const __m512i zero = _mm512_set1_epi32(zero_point);
+	const uint32_t padding = 0;
 	size_t t = 0;
 
+	/* A matrix product asks for less than four; a constant size is one store, not a call. */
+	if (k < k_padded && k_padded < k + sizeof(padding) && k_padded >= sizeof(padding))
+		memcpy(codes + k_padded - sizeof(padding), &padding, sizeof(padding));
+	else if (k < k_padded)
+		memset(codes + k, 0, k_padded - k);
 	for (; t + 64 <= k; t += 64) {
 		__m512i s0 = round_to_s32(_mm512_loadu_ps(row + t), inverse, zero);
 		__m512i s1 = round_to_s32(_mm512_loadu_ps(row + t + 16), inverse, zero);
@@ -71,16 +88,13 @@ FM_INLINE void quantize_row(
 		__m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(s0, s1), _mm512_packs_epi32(s2, s3));
 		_mm512_storeu_si512(codes + t, _mm512_permutexvar_epi32(order, bytes));
 	}
-	for (; t < k; t += LANES) {
-		__m512i s = round_to_s32(fm_load_avx512(row + t, k - t), inverse, zero);
-		__m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(s, _mm512_setzero_si512()));
-		if (k - t >= LANES)
-			_mm_storeu_si128((__m128i *)(codes + t), bytes);
-		else
-			_mm_mask_storeu_epi8(codes + t, fm_mask_avx512(k - t), bytes);
-	}
-	if (k < k_padded)
-		memset(codes + k, 0, k_padded - k);
+	for (; t + LANES <= k; t += LANES)
+		quantize_vector(codes + t, row + t, LANES, inverse, zero);
+	/* The last vector overlaps its neighbour: the same codes once more, but no mask. */
+	if (t < k && k >= LANES)
+		quantize_vector(codes + k - LANES, row + k - LANES, LANES, inverse, zero);
+	else if (t < k)
+		quantize_vector(codes, row, k, inverse, zero);
 }
 
 /* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
