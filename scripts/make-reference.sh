@@ -24,11 +24,11 @@ make "$build/tests/unit/nn/test_networks"
 FM_REFERENCE_INPUTS="$inputs" "$build/tests/unit/nn/test_networks" --filter 'networks/float32_agrees_with_onnx_runtime'
 NODE_PATH=build/npm/node_modules node scripts/make-reference.mjs "$inputs" build/models tests/data/reference
 
-# Networks that are not ours to ship, where they are: FM_SHARED_DATA as in tests/unit/nn/test_shared_networks.c.
-shared=${FM_SHARED_DATA:-../shared/data}/models
-if [ -d "$shared" ]; then
+# Networks that are not ours to ship: where FM_SHARED_DATA names the folder that tests/unit/nn/test_shared_networks.c
+# looks for.
+if [ -n "${FM_SHARED_DATA:-}" ]; then
 	rm -f "$inputs"/*
 	make "$build/tests/unit/nn/test_shared_networks"
 	FM_REFERENCE_INPUTS="$inputs" "$build/tests/unit/nn/test_shared_networks" --filter 'shared_networks/float32*'
-	NODE_PATH=build/npm/node_modules node scripts/make-reference.mjs "$inputs" "$shared" tests/data/reference
+	NODE_PATH=build/npm/node_modules node scripts/make-reference.mjs "$inputs" "$FM_SHARED_DATA/models" tests/data/reference
 fi
