@@ -99,13 +99,12 @@ FM_INLINE fm_vector fm_vector_min(fm_vector a, fm_vector b)
 /* Sixteen lanes to one: l[i] += l[i + 8], then + 4, + 2, + 1. */
 FM_INLINE float fm_vector_sum(const fm_vector sum[FM_SUM_VECTORS])
 {
-	float lane[16];
+	typedef float four __attribute__((vector_size(16)));
+	four quarter[4];
 
-	memcpy(lane, sum, sizeof(lane));
-	for (size_t width = 8; width >= 1; width /= 2)
-		for (size_t i = 0; i < width; i++)
-			lane[i] += lane[i + width];
-	return lane[0];
+	memcpy(quarter, sum, sizeof(quarter));
+	const four v = (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+	return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
 /*
