@@ -5,14 +5,23 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/base/banned.h"
 
-enum { COLUMN_A, COLUMN_B, COLUMN_SAME, COLUMN_COUNT };
-static const char *const column_names[COLUMN_COUNT] = {"a", "b", "same"};
+enum {
+	COLUMN_A,
+	COLUMN_B,
+	COLUMN_SAME,
+	COLUMN_REQUIRED_COUNT,
+	COLUMN_FOLD = COLUMN_REQUIRED_COUNT,
+	COLUMN_COUNT
+};
+static const char *const column_names[COLUMN_COUNT] = {"a", "b", "same", "fold"};
+#define NO_COLUMN SIZE_MAX
 
 /* One mention of a photo: pair `mention / 2`, side `mention % 2`. */
 struct mention {
@@ -45,11 +54,12 @@ static enum fm_status read_columns(struct fm_csv *csv, size_t *ret_columns, stru
 		size_t i = 0;
 		while (found && i < header.count && strcmp(header.fields[i], column_names[column]) != 0)
 			i++;
-		if (!found || i == header.count)
+		bool there = found && i < header.count;
+		ret_columns[column] = there ? i : NO_COLUMN;
+		if (!there && column < COLUMN_REQUIRED_COUNT)
 			return fm_fail(err, FM_E_INVALID,
 			        "the header has no column '%s'; it must name a, b and same",
 			        column_names[column]);
-		ret_columns[column] = i;
 	}
 	return FM_OK;
 }
@@ -77,39 +87,59 @@ static bool parse_same(const char *text, bool *ret_same)
 	return *ret_same || strcmp(text, "0") == 0 || strcasecmp(text, "false") == 0;
 }
 
-/* same[i] belongs to pair i; it grows with the mentions, two of which make a pair. */
-static enum fm_status read_rows(struct fm_csv *csv, const size_t *columns, struct mentions *mentions,
-        bool **same, struct fm_error *err)
+/* Finds the fold of that name, or adds it. */
+static enum fm_status find_fold(
+        struct fm_pairs *pairs, const char *name, size_t line, size_t *ret_fold, struct fm_error *err)
 {
-	size_t same_capacity = 0;
+	size_t fold = 0;
+
+	while (fold < pairs->fold_count && strcmp(pairs->fold_names[fold], name) != 0)
+		fold++;
+	if (fold == FM_PAIRS_FOLDS_MAX)
+		return fm_fail(err, FM_E_TOO_LARGE, "line %zu: more than %d folds", line, FM_PAIRS_FOLDS_MAX);
+	if (fold == pairs->fold_count)
+		pairs->fold_names[pairs->fold_count++] = name;
+	*ret_fold = fold;
+	return FM_OK;
+}
+
+/* pairs->pairs[i] grows with the mentions, two of which make a pair; a and b are set later. */
+static enum fm_status read_rows(struct fm_csv *csv, const size_t *columns, struct mentions *mentions,
+        struct fm_pairs *pairs, struct fm_error *err)
+{
+	size_t capacity = 0;
 
 	for (;;) {
 		struct fm_csv_row row;
-		bool found, is_same;
+		struct fm_pair pair = {0};
+		bool found;
 
 		enum fm_status status = fm_csv_next(csv, &row, &found, err);
 		if (status || !found)
 			return status;
 		for (size_t i = 0; i < COLUMN_COUNT; i++)
-			if (columns[i] >= row.count)
+			if (columns[i] != NO_COLUMN && columns[i] >= row.count)
 				return fm_fail(err, FM_E_INVALID, "line %zu: column '%s' is missing",
 				        row.line, column_names[i]);
-		if (!parse_same(row.fields[columns[COLUMN_SAME]], &is_same))
+		if (!parse_same(row.fields[columns[COLUMN_SAME]], &pair.same))
 			return fm_fail(err, FM_E_INVALID, "line %zu: same is '%s', neither 0 nor 1", row.line,
 			        row.fields[columns[COLUMN_SAME]]);
 		status = mention(mentions, row.fields[columns[COLUMN_A]], row.line, err);
 		if (!status)
 			status = mention(mentions, row.fields[columns[COLUMN_B]], row.line, err);
+		if (!status && columns[COLUMN_FOLD] != NO_COLUMN)
+			status =
+			        find_fold(pairs, row.fields[columns[COLUMN_FOLD]], row.line, &pair.fold, err);
 		if (status)
 			return status;
-		if (mentions->capacity / 2 > same_capacity) {
-			same_capacity = mentions->capacity / 2;
-			bool *grown = reallocarray(*same, same_capacity, sizeof(**same));
+		if (mentions->capacity / 2 > capacity) {
+			capacity = mentions->capacity / 2;
+			struct fm_pair *grown = reallocarray(pairs->pairs, capacity, sizeof(*grown));
 			if (!grown)
-				return fm_fail(err, FM_E_NOMEM, "no memory for %zu pairs", same_capacity);
-			*same = grown;
+				return fm_fail(err, FM_E_NOMEM, "no memory for %zu pairs", capacity);
+			pairs->pairs = grown;
 		}
-		(*same)[mentions->count / 2 - 1] = is_same;
+		pairs->pairs[pairs->count++] = pair;
 	}
 }
 
@@ -126,23 +156,20 @@ enum fm_status fm_pairs_parse(char *bytes, size_t length, struct fm_pairs *ret_p
 	fm_cleanup(fm_pairs_done) struct fm_pairs pairs = {.bytes = bytes};
 	struct mentions mentions = {0};
 	size_t columns[COLUMN_COUNT];
-	fm_autofree bool *same = NULL;
 	struct fm_csv csv;
 
 	fm_csv_init(&csv, bytes, length);
 	enum fm_status status = read_columns(&csv, columns, err);
 	if (!status)
-		status = read_rows(&csv, columns, &mentions, &same, err);
+		status = read_rows(&csv, columns, &mentions, &pairs, err);
 	fm_autofree struct mention *items = mentions.items;
 	if (status)
 		return status;
 	if (mentions.count == 0)
 		return fm_fail(err, FM_E_INVALID, "there are no pairs");
 
-	pairs.count = mentions.count / 2;
-	pairs.pairs = fm_calloc(pairs.count, sizeof(*pairs.pairs));
 	pairs.photos = fm_calloc(mentions.count, sizeof(*pairs.photos));
-	if (!pairs.pairs || !pairs.photos)
+	if (!pairs.photos)
 		return fm_fail(err, FM_E_NOMEM, "no memory for %zu pairs", pairs.count);
 	qsort(items, mentions.count, sizeof(*items), by_path);
 	for (size_t i = 0; i < mentions.count; i++) {
@@ -151,7 +178,6 @@ enum fm_status fm_pairs_parse(char *bytes, size_t length, struct fm_pairs *ret_p
 			        (struct fm_pair_photo){items[i].path, items[i].line};
 		struct fm_pair *pair = &pairs.pairs[items[i].number / 2];
 		*(items[i].number % 2 ? &pair->b : &pair->a) = pairs.photo_count - 1;
-		pair->same = same[items[i].number / 2];
 	}
 	*ret_pairs = pairs;
 	pairs = (struct fm_pairs){0};

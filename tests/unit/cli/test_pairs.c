@@ -41,7 +41,37 @@ Test(pairs, each_photo_once_and_pairs_in_order)
 	cr_expect(pairs.pairs[0].a == 2 && pairs.pairs[0].b == 1 && pairs.pairs[0].same);
 	cr_expect(pairs.pairs[1].a == 1 && pairs.pairs[1].b == 0 && !pairs.pairs[1].same);
 	cr_expect(pairs.pairs[2].a == 2 && pairs.pairs[2].b == 2 && pairs.pairs[2].same);
+	cr_assert_eq(pairs.fold_count, 2);
+	cr_expect_str_eq(pairs.fold_names[1], "1");
+	cr_expect(pairs.pairs[0].fold == 0 && pairs.pairs[1].fold == 0 && pairs.pairs[2].fold == 1);
 	fm_pairs_done(&pairs);
+}
+
+Test(pairs, folds_are_optional_and_bounded)
+{
+	struct fm_pairs pairs = {0};
+	struct fm_error err;
+	char *text = NULL;
+	size_t size = 0;
+
+	cr_assert_eq(parse("a,b,same\nx,y,1\n", &pairs, &err), FM_OK);
+	cr_expect_eq(pairs.fold_count, 0);
+	cr_expect_eq(pairs.pairs[0].fold, 0);
+	fm_pairs_done(&pairs);
+
+	expect_error("a,b,same,fold\nx,y,1\n", FM_E_INVALID, "line 2: column 'fold' is missing");
+	for (int extra = 0; extra < 2; extra++) {
+		FILE *out = open_memstream(&text, &size);
+		fprintf(out, "a,b,same,fold\n");
+		for (int i = 0; i < FM_PAIRS_FOLDS_MAX + extra; i++)
+			fprintf(out, "x,y,1,%d\n", i);
+		fclose(out);
+		cr_expect_eq(parse(text, &pairs, &err), extra ? FM_E_TOO_LARGE : FM_OK);
+		free(text);
+		if (!extra)
+			cr_expect_eq(pairs.fold_count, FM_PAIRS_FOLDS_MAX);
+		fm_pairs_done(&pairs);
+	}
 }
 
 Test(pairs, many_rows)

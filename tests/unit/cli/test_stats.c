@@ -124,7 +124,80 @@ Test(stats, refuses_what_cannot_be_ranked)
 
 	cr_expect_eq(fm_stats_create(pairs, 0, &stats, &err), FM_E_INVALID);
 	cr_expect_eq(fm_stats_create(pairs, 2, &stats, &err), FM_E_INVALID);
+	cr_expect_eq(
+	        fm_stats_create(&(struct fm_scored_pair){INFINITY, true}, 1, &stats, &err), FM_E_INVALID);
 	cr_expect_null(stats);
+}
+
+Test(stats, counted_pairs_are_the_same_pairs)
+{
+	static const struct fm_score_count counts[] = {{0.1, 0, 1}, {0.5, 1, 1}, {0.5, 1, 0}};
+	struct fm_stats *stats = NULL;
+	double threshold;
+
+	cr_assert_eq(fm_stats_create_counted(counts, FM_ARRAY_SIZE(counts), &stats, NULL), FM_OK);
+	cr_expect_eq(fm_stats_genuine(stats), 2);
+	cr_expect_eq(fm_stats_impostors(stats), 2);
+	expect_near(fm_stats_auc(stats), 0.75);
+	expect_near(fm_stats_accuracy(stats, &threshold), 0.75);
+	expect_near(threshold, 0.3);
+	expect_near(fm_stats_tar_at_far(stats, 0.49), 0);
+	fm_stats_free(stats);
+}
+
+Test(stats, what_is_refused_always_counts_but_is_never_accepted)
+{
+	static const struct fm_scored_pair pairs[] = {
+	        {0.9, true}, {-INFINITY, true}, {0.5, false}, {-INFINITY, false}};
+	struct fm_stats *stats = create(pairs, FM_ARRAY_SIZE(pairs));
+	double threshold;
+
+	expect_near(fm_stats_tar_at_far(stats, 1), 0.5);
+	expect_near(fm_stats_at_far(stats, 1).far, 0.5);
+	expect_near(fm_stats_accuracy(stats, &threshold), 0.75);
+	expect_near(threshold, 0.7);
+	/* 0.9 is above both strangers, the other genuine pair below one and tied with one. */
+	expect_near(fm_stats_auc(stats), 2.5 / 4);
+	fm_stats_free(stats);
+}
+
+Test(stats, a_rate_needs_three_expected_impostors)
+{
+	struct fm_scored_pair pairs[31];
+
+	for (size_t i = 0; i < FM_ARRAY_SIZE(pairs); i++)
+		pairs[i] = (struct fm_scored_pair){(double)i / 100, i == 29};
+	struct fm_stats *stats = create(pairs, FM_ARRAY_SIZE(pairs));
+	cr_expect(fm_stats_supports(stats, 0.1), "3 of 30");
+	cr_expect_not(fm_stats_supports(stats, 0.0999));
+	fm_stats_free(stats);
+}
+
+/* Thirty strangers at 0.00, 0.01 … 0.28, 0.30, and genuine pairs at 0.29, 0.275 and 0.05. */
+Test(stats, roc_points_fall_to_the_lowest_supported_rate)
+{
+	struct fm_scored_pair pairs[33] = {{0.29, true}, {0.275, true}, {0.055, true}};
+	struct fm_roc_point points[FM_ROC_POINTS_MAX];
+
+	for (size_t i = 3; i < FM_ARRAY_SIZE(pairs); i++)
+		pairs[i] = (struct fm_scored_pair){i == 32 ? 0.3 : (double)(i - 3) / 100, false};
+	struct fm_stats *stats = create(pairs, FM_ARRAY_SIZE(pairs));
+	size_t count = fm_stats_roc(stats, points);
+	cr_assert_eq(count, 10, "eleven rates, of which 10^-0.9 and 10^-1 are three of 30 both: %zu", count);
+	cr_expect_eq(points[0].impostors, 30);
+	expect_near(points[0].tar, 1);
+	/* 10^-0.3 = 0.501 of 30: fifteen, down to the one at 0.15. */
+	cr_expect_eq(points[3].impostors, 15);
+	expect_near(points[3].threshold, 0.15);
+	expect_near(points[3].tar, 2.0 / 3);
+	expect_near(points[9].far, 0.1);
+	expect_near(points[9].threshold, 0.27);
+	cr_expect_eq(points[9].genuine, 2);
+	expect_near(fm_stats_at_far(stats, 0.05).threshold, 0.29);
+	cr_expect_eq(fm_stats_at_far(stats, 0.05).genuine, 1);
+	cr_expect_eq(fm_stats_at_far(stats, 0).genuine, 0);
+	cr_expect_gt(fm_stats_at_far(stats, 0).threshold, 0.3);
+	fm_stats_free(stats);
 }
 
 Test(stats, median_of_odd_and_even_counts)
