@@ -45,11 +45,12 @@ struct fm_call {
 };
 
 enum fm_option_kind {
-	FM_OPTION_FLAG,      /* bool */
-	FM_OPTION_TEXT,      /* const char *; not empty */
-	FM_OPTION_COUNT,     /* long, within low..high */
-	FM_OPTION_SECONDS,   /* double, within low..high */
-	FM_OPTION_PRECISION, /* enum fm_precision */
+	FM_OPTION_FLAG,       /* bool */
+	FM_OPTION_TEXT,       /* const char *; not empty */
+	FM_OPTION_COUNT,      /* long, within low..high */
+	FM_OPTION_SECONDS,    /* double, within low..high */
+	FM_OPTION_PRECISION,  /* enum fm_precision */
+	FM_OPTION_PRECISIONS, /* unsigned: bits 1 << enum fm_precision; "both" sets both */
 };
 
 struct fm_option {
@@ -79,6 +80,10 @@ struct fm_option {
  */
 bool fm_options_parse(struct fm_call *call, const struct fm_option *options, size_t option_count,
         size_t operands_min, size_t operands_max, int *ret_exit);
+
+/* Tells on stderr what is wrong with the call, and where help is. Returns FM_EXIT_USAGE. */
+int fm_usage_error(const struct fm_command *command, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 
 /* "facematchctl: …" and a line end on stderr, control characters replaced. */
 void fm_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

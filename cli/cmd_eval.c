@@ -1,39 +1,14 @@
 #include "cli/cli.h"
-#include "cli/embedder.h"
-#include "cli/json.h"
-#include "cli/pairs.h"
-#include "cli/photo.h"
-#include "cli/progress.h"
-#include "cli/stats.h"
-#include "lib/base/mem.h"
+#include "cli/eval.h"
+#include "cli/output.h"
+#include "cli/plot.h"
 #include "lib/base/size.h"
 
-#include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
-
-#define SCORE_OF_A_MISS (-1.0)
-
-FM_DEFINE_CLEANUP(struct fm_stats *, fm_stats_free);
-
-struct evaluation {
-	struct fm_pairs pairs;
-	char **paths; /* [pairs.photo_count] */
-	struct fm_embedded *embedded;
-	size_t threads;
-	double embed_s;
-};
-
-static void evaluation_done(struct evaluation *evaluation)
-{
-	fm_embedded_free(evaluation->embedded, evaluation->pairs.photo_count);
-	for (size_t i = 0; evaluation->paths && i < evaluation->pairs.photo_count; i++)
-		free(evaluation->paths[i]);
-	free(evaluation->paths);
-	fm_pairs_done(&evaluation->pairs);
-}
 
 static size_t usable_cpus(void)
 {
@@ -43,169 +18,223 @@ static size_t usable_cpus(void)
 	return cpus < FM_EMBEDDER_THREADS_MAX ? cpus : FM_EMBEDDER_THREADS_MAX;
 }
 
-/* Every photo must be there before hours go into the first ones: a wrong --images shows at once. */
-static enum fm_status find_photos(
-        struct evaluation *evaluation, const char *pairs_path, const char *images_dir, struct fm_error *err)
+/* One run's report as it stands; two under their names, with the comparison. A new reference. */
+static json_t *whole_report(const struct fm_eval *eval)
 {
-	const struct fm_pairs *pairs = &evaluation->pairs;
+	if (eval->run_count == 1)
+		return json_incref(eval->runs[0].report);
+	json_t *whole = json_object();
+	for (size_t i = 0; i < eval->run_count; i++)
+		json_object_set(whole, fm_precision_name(eval->runs[i].precision), eval->runs[i].report);
+	json_object_set(whole, "comparison", eval->comparison);
+	return whole;
+}
 
-	evaluation->paths = fm_calloc(pairs->photo_count, sizeof(*evaluation->paths));
-	if (!evaluation->paths)
-		return fm_fail(err, FM_E_NOMEM, "no memory for %zu paths", pairs->photo_count);
-	for (size_t i = 0; i < pairs->photo_count; i++) {
-		const struct fm_pair_photo *photo = &pairs->photos[i];
-		if (asprintf(&evaluation->paths[i], "%s/%s", images_dir, photo->path) < 0) {
-			evaluation->paths[i] = NULL;
-			return fm_fail(err, FM_E_NOMEM, "no memory for %zu paths", pairs->photo_count);
-		}
-		if (access(evaluation->paths[i], R_OK) < 0)
-			return fm_fail_errno(err, errno, "%s: line %zu: cannot read %s (is --images right?)",
-			        pairs_path, photo->line, evaluation->paths[i]);
+static void print_thresholds(const struct fm_eval_run *run)
+{
+	size_t i;
+	json_t *row;
+
+	printf("\n%s: %-10s %-11s %-11s %s\n", fm_precision_name(run->precision), "far", "threshold", "tar",
+	        "false accepts");
+	json_array_foreach(json_object_get(run->report, "thresholds"), i, row) printf(
+	        "%*s  %-10.0e %-11.5f %-11.6f %" JSON_INTEGER_FORMAT "%s\n",
+	        (int)strlen(fm_precision_name(run->precision)), "",
+	        json_number_value(json_object_get(row, "far")),
+	        json_number_value(json_object_get(row, "threshold")),
+	        json_number_value(json_object_get(row, "tar")),
+	        json_integer_value(json_object_get(row, "false_accepts")),
+	        json_is_true(json_object_get(row, "supported")) ? "" : "  (too few pairs for this rate)");
+}
+
+/* As it goes into a manifest, whose lines must be short. */
+static void print_calibration(const struct fm_eval_run *run)
+{
+	const json_t *calibration = json_object_get(run->report, "calibration");
+	const char *points = json_string_value(json_object_get(calibration, "points"));
+	size_t in_line = 0;
+
+	if (!points) {
+		fm_complain(
+		        "%s: too few impostor pairs for a calibration", fm_precision_name(run->precision));
+		return;
 	}
-	return FM_OK;
-}
-
-static double cosine(const float *a, const float *b, size_t dim)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < dim; i++)
-		sum += (double)a[i] * b[i];
-	return sum;
-}
-
-static enum fm_status score_pairs(
-        const struct evaluation *evaluation, size_t dim, struct fm_stats **ret_stats, struct fm_error *err)
-{
-	const struct fm_pairs *pairs = &evaluation->pairs;
-	fm_autofree struct fm_scored_pair *scored = fm_calloc(pairs->count, sizeof(*scored));
-
-	if (!scored)
-		return fm_fail(err, FM_E_NOMEM, "no memory for %zu pairs", pairs->count);
-	for (size_t i = 0; i < pairs->count; i++) {
-		const float *a = evaluation->embedded[pairs->pairs[i].a].embedding;
-		const float *b = evaluation->embedded[pairs->pairs[i].b].embedding;
-		scored[i].score = a && b ? cosine(a, b, dim) : SCORE_OF_A_MISS;
-		scored[i].same = pairs->pairs[i].same;
-	}
-	return fm_stats_create(scored, pairs->count, ret_stats, err);
-}
-
-static json_t *report(
-        const struct evaluation *evaluation, const struct fm_stats *stats, const struct fm_models *models)
-{
-	const struct fm_pairs *pairs = &evaluation->pairs;
-	double threshold, accuracy = fm_stats_accuracy(stats, &threshold);
-	size_t misses = 0, unreadable = 0;
-	json_t *missed = json_array();
-
-	for (size_t i = 0; i < pairs->photo_count; i++) {
-		if (evaluation->embedded[i].state == FM_EMBEDDED_FACE)
+	printf("\n[calibration]\npoints = ");
+	for (; *points; points++) {
+		putchar(*points);
+		if (*points != ',' || ++in_line % 4)
 			continue;
-		misses++;
-		unreadable += evaluation->embedded[i].state == FM_EMBEDDED_UNREADABLE;
-		json_array_append_new(missed, fm_json_text(pairs->photos[i].path));
+		printf("\n        ");
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:f, s:f, s:I, s:s, s:s, s:o}",
-	        "pairs", (json_int_t)pairs->count, "images", (json_int_t)pairs->photo_count, "misses",
-	        (json_int_t)misses, "unreadable", (json_int_t)unreadable, "accuracy", accuracy, "threshold",
-	        threshold, "auc", fm_json_number(fm_stats_auc(stats)), "tar_at_far_1e-2",
-	        fm_json_number(fm_stats_tar_at_far(stats, 1e-2)), "tar_at_far_1e-3",
-	        fm_json_number(fm_stats_tar_at_far(stats, 1e-3)), "images_per_s",
-	        (double)pairs->photo_count / evaluation->embed_s, "seconds", evaluation->embed_s, "threads",
-	        (json_int_t)evaluation->threads, "precision",
-	        fm_precision_name(fm_net_precision(models->embedding->net)), "model",
-	        models->embedding->fingerprint, "missed", missed);
+	printf("\ndescription = %s\nimpostor_pairs = %" JSON_INTEGER_FORMAT "\n",
+	        json_string_value(json_object_get(calibration, "description")),
+	        json_integer_value(json_object_get(calibration, "impostor_pairs")));
 }
 
-static void complain_of_misses(const struct evaluation *evaluation)
+static void print_comparison(const struct fm_eval *eval)
 {
-	for (size_t i = 0; i < evaluation->pairs.photo_count; i++) {
-		const struct fm_embedded *embedded = &evaluation->embedded[i];
-		if (embedded->state == FM_EMBEDDED_UNREADABLE)
-			fm_complain(
-			        "a miss: %s", embedded->message ? embedded->message : evaluation->paths[i]);
-		else if (embedded->state == FM_EMBEDDED_NO_FACE)
-			fm_complain("a miss: %s: no face found", evaluation->paths[i]);
+	const char *first = fm_precision_name(eval->runs[0].precision);
+	const char *second = fm_precision_name(eval->runs[1].precision);
+	size_t i;
+	json_t *test;
+
+	printf("\n%s against %s, embeddings of the same photos:\n", first, second);
+	fm_json_print_table(eval->comparison);
+	json_array_foreach(json_object_get(eval->comparison, "tests"), i, test)
+	{
+		char only[2][32];
+		snprintf(only[0], sizeof(only[0]), "%s_only", first);
+		snprintf(only[1], sizeof(only[1]), "%s_only", second);
+		json_int_t alone[] = {json_integer_value(json_object_get(test, only[0])),
+		        json_integer_value(json_object_get(test, only[1]))};
+		double mid_p = json_number_value(json_object_get(test, "mcnemar_mid_p"));
+		printf("\n%s: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " decided differently",
+		        json_string_value(json_object_get(test, "decision")), alone[0] + alone[1],
+		        json_integer_value(json_object_get(test, "cases")));
+		if (alone[0] + alone[1] == 0) {
+			putchar('\n');
+			continue;
+		}
+		printf(": %" JSON_INTEGER_FORMAT " right in %s alone, %" JSON_INTEGER_FORMAT " in %s alone\n"
+		       "  McNemar's test: exact p = %.3g, mid-p = %.3g: %s at the 5 %% level\n",
+		        alone[0], first, alone[1], second,
+		        json_number_value(json_object_get(test, "mcnemar_exact_p")), mid_p,
+		        mid_p < 0.05 ? "a difference" : "no difference shown");
 	}
 }
 
-static enum fm_status evaluate(struct evaluation *evaluation, const struct fm_models *models,
-        json_t **ret_report, struct fm_error *err)
+static void print_reports(const struct fm_eval *eval)
 {
-	fm_cleanup(fm_stats_freep) struct fm_stats *stats = NULL;
-	double start_s = fm_clock_s();
+	const json_t *reports[FM_EVAL_RUNS_MAX] = {NULL};
 
-	if (evaluation->threads > evaluation->pairs.photo_count)
-		evaluation->threads = evaluation->pairs.photo_count;
-	enum fm_status status = fm_embedder_run(models, evaluation->paths, evaluation->pairs.photo_count,
-	        evaluation->threads, &evaluation->embedded, err);
-	if (status)
-		return status;
-	evaluation->embed_s = fm_clock_s() - start_s;
-	complain_of_misses(evaluation);
-	status = score_pairs(evaluation, models->embedding->dim, &stats, err);
-	if (status)
-		return status;
-	*ret_report = report(evaluation, stats, models);
-	return *ret_report ? FM_OK : fm_fail(err, FM_E_NOMEM, "no memory for the result");
+	for (size_t i = 0; i < eval->run_count; i++)
+		reports[i] = eval->runs[i].report;
+	fm_json_print_columns(reports, eval->run_count);
+	for (size_t i = 0; i < eval->run_count; i++)
+		if (json_object_get(reports[i], "thresholds"))
+			print_thresholds(&eval->runs[i]);
+	for (size_t i = 0; i < eval->run_count; i++)
+		if (json_object_get(reports[i], "calibration"))
+			print_calibration(&eval->runs[i]);
+	if (eval->comparison)
+		print_comparison(eval);
+}
+
+static enum fm_status write_plot(const struct fm_eval *eval, const char *path, struct fm_error *err)
+{
+	struct fm_roc_point points[FM_EVAL_RUNS_MAX][FM_ROC_POINTS_MAX];
+	struct fm_plot plot = {.title = eval->title,
+	        .subtitle = eval->subtitle,
+	        .x_label = eval->x_label,
+	        .y_label = eval->y_label,
+	        .x_name = eval->x_name,
+	        .y_name = eval->y_name};
+	fm_autofree char *svg = NULL;
+	size_t length;
+
+	for (size_t i = 0; i < eval->run_count; i++) {
+		size_t count = fm_stats_roc(eval->runs[i].stats, points[i]);
+		if (count == 0)
+			return fm_fail(err, FM_E_INVALID,
+			        "there is nothing to plot without genuine and impostor decisions both");
+		plot.series[plot.series_count++] =
+		        (struct fm_plot_series){fm_precision_name(eval->runs[i].precision), count, points[i]};
+	}
+	enum fm_status status = fm_plot_det(&plot, &svg, &length, err);
+	return status ? status : fm_output_write(path, svg, length, err);
+}
+
+struct wanted {
+	const char *pairs, *gallery, *probes, *json, *plot;
+	bool all_pairs;
+};
+
+static enum fm_status evaluate(struct fm_eval *eval, const struct wanted *wanted, struct fm_error *err)
+{
+	enum fm_status status = wanted->pairs ? fm_eval_pairs(eval, wanted->pairs, err)
+	                        : wanted->all_pairs
+	                                ? fm_eval_all_pairs(eval, err)
+	                                : fm_eval_identify(eval, wanted->gallery, wanted->probes, err);
+	if (!status && wanted->json) {
+		json_t *whole = whole_report(eval);
+		status = fm_json_write(wanted->json, whole, err);
+		json_decref(whole);
+	}
+	if (!status && wanted->plot)
+		status = write_plot(eval, wanted->plot, err);
+	if (!status && !(wanted->json && strcmp(wanted->json, "-") == 0))
+		print_reports(eval);
+	return status;
 }
 
 static int eval_run(struct fm_call *call)
 {
-	const char *models_dir = call->models_dir, *images_dir = NULL, *pairs_path = NULL, *json_path = NULL;
-	enum fm_precision precision = FM_INT8;
+	struct wanted wanted = {0};
 	long threads = (long)usable_cpus();
+	fm_cleanup(fm_eval_done) struct fm_eval eval = {
+	        .models_dir = call->models_dir, .precisions = 1u << FM_INT8};
 	const struct fm_option options[] = {
-	        {"images", FM_OPTION_TEXT, &images_dir, "DIR", "where the photos are", .required = true},
-	        {"pairs", FM_OPTION_TEXT, &pairs_path, "FILE", "CSV with the header a,b,same",
-	                .required = true},
-	        FM_OPTION_PRECISION_ROW(&precision),
-	        {"json", FM_OPTION_TEXT, &json_path, "FILE", "write the result there too; - is stdout alone"},
+	        {"images", FM_OPTION_TEXT, &eval.images_dir, "DIR", "where the photos are", .required = true},
+	        {"pairs", FM_OPTION_TEXT, &wanted.pairs, "FILE", "1:1, CSV with the header a,b,same[,fold]"},
+	        {"gallery", FM_OPTION_TEXT, &wanted.gallery, "FILE", "1:N, CSV with the header image,person"},
+	        {"probes", FM_OPTION_TEXT, &wanted.probes, "FILE", "1:N, the same header"},
+	        {"all-pairs", FM_OPTION_FLAG, &wanted.all_pairs, NULL,
+	                "every photo against every other; a folder for each person"},
+	        {"precision", FM_OPTION_PRECISIONS, &eval.precisions, "float32|int8|both",
+	                "arithmetic of the network; both side by side (default: int8)"},
+	        {"json", FM_OPTION_TEXT, &wanted.json, "FILE",
+	                "write the result there too; - is stdout alone"},
+	        {"plot", FM_OPTION_TEXT, &wanted.plot, "FILE.svg", "draw the error rates"},
 	        {"threads", FM_OPTION_COUNT, &threads, "N", "photos worked on at once (default: all cores)",
 	                .low = 1, .high = FM_EMBEDDER_THREADS_MAX},
-	        FM_OPTION_MODELS_ROW(&models_dir),
+	        FM_OPTION_MODELS_ROW(&eval.models_dir),
 	};
-	fm_cleanup(evaluation_done) struct evaluation evaluation = {0};
-	fm_cleanup(fm_models_freep) struct fm_models *models = NULL;
-	json_t *result = NULL;
 	struct fm_error err;
 	int exit_status;
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 0, 0, &exit_status))
 		return exit_status;
-	evaluation.threads = (size_t)threads;
-	enum fm_status status = fm_pairs_read(pairs_path, &evaluation.pairs, &err);
-	if (!status)
-		status = find_photos(&evaluation, pairs_path, images_dir, &err);
-	if (!status)
-		status = fm_photo_models_load(models_dir, precision, &models, &err);
-	if (!status)
-		status = evaluate(&evaluation, models, &result, &err);
-	if (!status && json_path)
-		status = fm_json_write(json_path, result, &err);
-	if (!status && !(json_path && strcmp(json_path, "-") == 0))
-		fm_json_print_table(result);
-	json_decref(result);
-	if (status)
+	eval.threads = (size_t)threads;
+	if ((wanted.pairs != NULL) + (wanted.gallery || wanted.probes) + wanted.all_pairs != 1)
+		return fm_usage_error(
+		        call->command, "one of --pairs, --gallery with --probes, and --all-pairs is wanted");
+	if (!wanted.gallery != !wanted.probes)
+		return fm_usage_error(call->command, "--gallery and --probes go together");
+	if (evaluate(&eval, &wanted, &err) < 0) {
 		fm_complain("%s", err.message);
-	return status ? FM_EXIT_FAILURE : FM_EXIT_OK;
+		return FM_EXIT_FAILURE;
+	}
+	return FM_EXIT_OK;
 }
 
 const struct fm_command fm_cmd_eval = {
         .name = "eval",
         .operands = "",
-        .summary = "accuracy on labelled pairs of photos",
-        .description = "Embeds every photo that the pairs name, once, and reports how well the cosine tells "
-                       "pairs of the\n"
-                       "same person from others: accuracy at the best threshold, area under the ROC curve, "
-                       "true accept\n"
-                       "rates at false accept rates of 1e-2 and 1e-3, and photos a second.\n"
-                       "The pairs are a CSV file with the header a,b,same: two paths relative to --images, "
-                       "and 1 or 0.\n"
-                       "The person meant is the face nearest to the photo's centre. A photo without a face, "
-                       "or one that\n"
-                       "cannot be decoded, is a miss: its pairs score a cosine of -1.",
-        .example = "  facematchctl eval --images lfw --pairs pairs.csv --precision int8 --json result.json",
+        .summary = "accuracy on labelled photos: 1:1, 1:N, all pairs",
+        .description =
+                "Embeds labelled photos, once, and reports how well the cosine tells people apart.\n"
+                "--pairs: a CSV file with the header a,b,same: two paths relative to --images, and 1 or 0.\n"
+                "  Accuracy at the best threshold, area under the ROC curve, true accept rates at false "
+                "accept\n"
+                "  rates of 1e-2, 1e-3 and further powers of ten that the pairs support. With a column "
+                "fold,\n"
+                "  accuracy of each fold at the threshold of the others, mean and standard deviation.\n"
+                "--gallery, --probes: CSV files with the header image,person. Rank 1 rate, and misses "
+                "(FNIR) at\n"
+                "  stated rates of strangers found (FPIR). A probe whose person is not in the gallery is a "
+                "stranger.\n"
+                "--all-pairs: DIR/PERSON/PHOTO, every photo against every other: thresholds at false accept "
+                "rates\n"
+                "  down to 1e-6, and the calibration for the network's manifest.\n"
+                "A rate is supported when three impostors are expected at it. --precision both compares "
+                "float32\n"
+                "with int8 on the same photos, with McNemar's test on what they decide differently.\n"
+                "The person meant is the face nearest to the photo's centre. A photo without a face, or one "
+                "that\n"
+                "cannot be decoded, is a miss: its pairs score a cosine of -1, it finds nobody.",
+        .example =
+                "  facematchctl eval --images lfw --pairs pairs.csv --precision both --json result.json\n"
+                "  facematchctl eval --images lfw --gallery enrolled.csv --probes seen.csv --plot det.svg\n"
+                "  facematchctl eval --images lfw --all-pairs",
         .run = eval_run,
 };

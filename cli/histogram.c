@@ -29,10 +29,10 @@ void fm_histogram_add(struct fm_histogram *histogram, const struct fm_histogram 
 	}
 }
 
-enum fm_status fm_histogram_stats(
-        const struct fm_histogram *histogram, struct fm_stats **ret_stats, struct fm_error *err)
+enum fm_status fm_histogram_stats(const struct fm_histogram *histogram, size_t genuine_missed,
+        struct fm_stats **ret_stats, struct fm_error *err)
 {
-	fm_autofree struct fm_score_count *counts = fm_calloc(FM_HISTOGRAM_BINS, sizeof(*counts));
+	fm_autofree struct fm_score_count *counts = fm_calloc(FM_HISTOGRAM_BINS + 1, sizeof(*counts));
 	size_t count = 0;
 
 	if (!counts)
@@ -41,5 +41,6 @@ enum fm_status fm_histogram_stats(
 		if (histogram->genuine[i] || histogram->impostors[i])
 			counts[count++] = (struct fm_score_count){
 			        fm_histogram_edge(i), histogram->genuine[i], histogram->impostors[i]};
+	counts[count++] = (struct fm_score_count){-INFINITY, genuine_missed, 0};
 	return fm_stats_create_counted(counts, count, ret_stats, err);
 }

@@ -22,8 +22,11 @@ double fm_histogram_edge(size_t bin);
 
 void fm_histogram_add(struct fm_histogram *histogram, const struct fm_histogram *other);
 
-/* Statistics at the bins' lower edges. Errors: FM_E_INVALID (no pairs), FM_E_NOMEM. */
-enum fm_status fm_histogram_stats(
-        const struct fm_histogram *histogram, struct fm_stats **ret_stats, struct fm_error *err);
+/*
+ * Statistics at the bins' lower edges, with as many more genuine pairs that are refused at every threshold.
+ * Errors: FM_E_INVALID (no pairs), FM_E_NOMEM.
+ */
+enum fm_status fm_histogram_stats(const struct fm_histogram *histogram, size_t genuine_missed,
+        struct fm_stats **ret_stats, struct fm_error *err);
 
 #endif

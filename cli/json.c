@@ -78,25 +78,45 @@ enum fm_status fm_json_write(const char *path, const json_t *json, struct fm_err
 	return fm_output_write(path, text, length + 1, err);
 }
 
-void fm_json_print_table(const json_t *object)
+/* width 0 leaves the value as long as it is. */
+static void print_value(const json_t *value, int width)
+{
+	char number[32];
+
+	if (json_is_string(value)) {
+		fm_autofree char *text = strdup(json_string_value(value));
+		printf("%-*s", width, text ? fm_printable(text) : "");
+		return;
+	}
+	if (json_is_integer(value))
+		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(number, sizeof(number), "%.6g", json_real_value(value));
+	else
+		snprintf(number, sizeof(number), "%s",
+		        json_is_true(value)    ? "true"
+		        : json_is_false(value) ? "false"
+		                               : "n/a");
+	printf("%-*s", width, number);
+}
+
+void fm_json_print_columns(const json_t *const *objects, size_t count)
 {
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)object, key, value)
+	json_object_foreach((json_t *)objects[0], key, value)
 	{
 		if (json_is_array(value) || json_is_object(value))
 			continue;
 		printf("%-22s ", key);
-		if (json_is_string(value)) {
-			fm_autofree char *text = strdup(json_string_value(value));
-			puts(text ? fm_printable(text) : "");
-		} else if (json_is_integer(value)) {
-			printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
-		} else if (json_is_real(value)) {
-			printf("%.6g\n", json_real_value(value));
-		} else {
-			puts(json_is_true(value) ? "true" : json_is_false(value) ? "false" : "n/a");
-		}
+		for (size_t i = 0; i < count; i++)
+			print_value(json_object_get(objects[i], key), i + 1 < count ? 28 : 0);
+		putchar('\n');
 	}
+}
+
+void fm_json_print_table(const json_t *object)
+{
+	fm_json_print_columns(&object, 1);
 }

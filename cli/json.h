@@ -21,5 +21,7 @@ enum fm_status fm_json_write(const char *path, const json_t *json, struct fm_err
 
 /* An object's plain values (no arrays, no objects), one "key  value" a line, on stdout. */
 void fm_json_print_table(const json_t *object);
+/* The same of several objects side by side, in columns; the first has the keys. */
+void fm_json_print_columns(const json_t *const *objects, size_t count);
 
 #endif

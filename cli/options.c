@@ -28,8 +28,7 @@ static void print_help(const struct fm_command *command, const struct fm_option 
 	printf("  %-28s %s\n\nExample:\n%s\n", "--help", "this text", command->example);
 }
 
-static int __attribute__((format(printf, 2, 3)))
-usage_error(const struct fm_command *command, const char *format, ...)
+int fm_usage_error(const struct fm_command *command, const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
@@ -71,6 +70,14 @@ static const char *set_option(const struct fm_option *option, const char *value)
 		*(double *)option->target = number;
 		return NULL;
 	}
+	case FM_OPTION_PRECISIONS: {
+		enum fm_precision precision;
+		bool both = strcmp(value, "both") == 0;
+		if (!both && fm_precision_parse(value, &precision, &err) < 0)
+			return "is neither float32 nor int8 nor both";
+		*(unsigned *)option->target = both ? 1u << FM_FLOAT32 | 1u << FM_INT8 : 1u << precision;
+		return NULL;
+	}
 	case FM_OPTION_PRECISION:
 		if (fm_precision_parse(value, option->target, &err) < 0)
 			return "is neither float32 nor int8";
@@ -87,7 +94,7 @@ bool fm_options_parse(struct fm_call *call, const struct fm_option *options, siz
 	int value;
 
 	if (option_count > OPTIONS_MAX) {
-		*ret_exit = usage_error(call->command, "has more options than the parser holds");
+		*ret_exit = fm_usage_error(call->command, "has more options than the parser holds");
 		return false;
 	}
 	for (size_t i = 0; i < option_count; i++)
@@ -105,14 +112,14 @@ bool fm_options_parse(struct fm_call *call, const struct fm_option *options, siz
 			return false;
 		}
 		if (value == ':' || value == '?') {
-			*ret_exit = usage_error(call->command, "%s %s",
+			*ret_exit = fm_usage_error(call->command, "%s %s",
 			        value == ':' ? "no value for" : "unknown, ambiguous or malformed option",
 			        call->argv[optind - 1]);
 			return false;
 		}
 		const char *wrong = set_option(&options[value], optarg);
 		if (wrong) {
-			*ret_exit = usage_error(
+			*ret_exit = fm_usage_error(
 			        call->command, "--%s: '%s' %s", options[value].name, optarg, wrong);
 			return false;
 		}
@@ -120,19 +127,19 @@ bool fm_options_parse(struct fm_call *call, const struct fm_option *options, siz
 	}
 	for (size_t i = 0; i < option_count; i++)
 		if (options[i].required && !seen[i]) {
-			*ret_exit = usage_error(
+			*ret_exit = fm_usage_error(
 			        call->command, "--%s %s is missing", options[i].name, options[i].metavar);
 			return false;
 		}
 	call->operands = call->argv + optind;
 	call->operand_count = (size_t)(call->argc - optind);
 	if (call->operand_count < operands_min) {
-		*ret_exit = usage_error(call->command, "%s is missing", call->command->operands);
+		*ret_exit = fm_usage_error(call->command, "%s is missing", call->command->operands);
 		return false;
 	}
 	if (call->operand_count > operands_max) {
-		*ret_exit =
-		        usage_error(call->command, "one argument too many: %s", call->operands[operands_max]);
+		*ret_exit = fm_usage_error(
+		        call->command, "one argument too many: %s", call->operands[operands_max]);
 		return false;
 	}
 	return true;

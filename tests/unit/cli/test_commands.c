@@ -78,6 +78,13 @@ Test(commands, wrong_calls_exit_with_2)
 	test_ctl_expect_usage_error(test_ctl_run("bench", "net", "m.onnx", "--seconds", "nan", NULL), "nan");
 	test_ctl_expect_usage_error(test_ctl_run("eval", "--images", "x", NULL), "--pairs");
 	test_ctl_expect_usage_error(test_ctl_run("eval", "--images", "x", "--pairs", "y", "z", NULL), "z");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("eval", "--images", "x", "--pairs", "y", "--all-pairs", NULL), "one of --pairs");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("eval", "--images", "x", "--gallery", "y", NULL), "go together");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("eval", "--images", "x", "--all-pairs", "--precision", "int4", NULL),
+	        "nor both");
 }
 
 Test(commands, an_unknown_isa_is_reported)

@@ -62,8 +62,9 @@ Test(compare_all, every_pair_is_counted_once_whatever_the_threads)
 	cr_expect_eq(impostors, 3 * 50 * 50);
 
 	struct fm_stats *stats = NULL;
-	cr_assert_eq(fm_histogram_stats(one, &stats, NULL), FM_OK);
-	cr_expect_eq(fm_stats_genuine(stats), genuine);
+	cr_assert_eq(fm_histogram_stats(one, 3, &stats, NULL), FM_OK);
+	cr_expect_eq(fm_stats_genuine(stats), genuine + 3);
+	cr_expect_eq(fm_stats_at_far(stats, 1).genuine, genuine);
 	cr_expect_eq(fm_stats_impostors(stats), impostors);
 	/* One degree apart: 49 pairs a person, and two across the borders. */
 	struct fm_roc_point point = fm_stats_at_far(stats, 2.0 / 7500);

@@ -137,6 +137,12 @@ Test(photo_commands, eval_counts_misses_and_does_not_depend_on_threads)
 	cr_expect_float_eq(test_ctl_number(json, "auc"), 5.0 / 6.0, 1e-6);
 	cr_expect_float_eq(test_ctl_number(json, "tar_at_far_1e-2"), 2.0 / 3.0, 1e-6);
 	cr_expect_float_eq(test_ctl_number(json, "tar_at_far_1e-3"), 2.0 / 3.0, 1e-6);
+	cr_expect_null(json_object_get(json, "tar_at_far_1e-4"), "two strangers support no such rate");
+	/* Fold 2 tells only to refuse -1, which is right in all of fold 1; fold 1 refuses all of fold 2. */
+	cr_expect_eq(test_ctl_number(json, "folds"), 2);
+	cr_expect_float_eq(test_ctl_number(json, "fold_accuracy_mean"), 0.75, 1e-6);
+	cr_expect_float_eq(test_ctl_number(json, "fold_accuracy_sd"), sqrt(0.125), 1e-6);
+	cr_expect_eq(json_array_size(json_object_get(json, "fold_results")), 2);
 	json_decref(json);
 	json_decref(again);
 }
