@@ -18,7 +18,9 @@ const struct fm_grid_kernels *fm_grid_kernels_for(enum fm_isa isa)
 {
 	switch (isa) {
 #if defined(__x86_64__)
-	case FM_ISA_AVX2: return &avx2;
+	case FM_ISA_AVX2:
+	case FM_ISA_AVXVNNI:
+	case FM_ISA_AVX512VLVNNI: return &avx2;
 	case FM_ISA_AVX512VNNI: return &avx512vnni;
 #endif
 	default: return &scalar;
