@@ -160,10 +160,10 @@ static enum fm_status evaluate(struct fm_eval *eval, const struct wanted *wanted
 		status = fm_json_write(wanted->json, whole, err);
 		json_decref(whole);
 	}
-	if (!status && wanted->plot)
-		status = write_plot(eval, wanted->plot, err);
 	if (!status && !(wanted->json && strcmp(wanted->json, "-") == 0))
 		print_reports(eval);
+	if (!status && wanted->plot)
+		status = write_plot(eval, wanted->plot, err);
 	return status;
 }
 

@@ -66,7 +66,7 @@ const float *fm_eval_embedding(const struct fm_eval_run *run, size_t photo);
 void fm_eval_report_photos(const struct fm_eval *eval, const struct fm_eval_run *run, json_t *report);
 void fm_eval_report_run(const struct fm_eval *eval, const struct fm_eval_run *run, json_t *report);
 
-/* Adds auc, tar_at_far_1e-2, …1e-3 and further powers of ten that the sample supports. */
+/* Adds auc, tar_at_far_1e-2, …1e-3 and further powers of ten that the sample supports, far_supported. */
 void fm_eval_report_rates(const struct fm_stats *stats, json_t *report);
 
 /* The ROC as an array of threshold, false_accepts and the two rates under these names; tar or its complement.

@@ -76,11 +76,12 @@ static json_t *report_thresholds(const struct fm_stats *stats)
 
 	for (int exponent = -1; exponent >= EXPONENT_LAST; exponent--) {
 		struct fm_roc_point point = fm_stats_at_far(stats, pow(10, exponent));
-		json_array_append_new(thresholds,
-		        json_pack("{s:f, s:o, s:o, s:I, s:b}", "far", pow(10, exponent), "threshold",
-		                fm_json_number(point.threshold), "tar", fm_json_number(point.tar),
-		                "false_accepts", (json_int_t)point.impostors, "supported",
-		                fm_stats_supports(stats, pow(10, exponent))));
+		json_array_append_new(
+		        thresholds, json_pack("{s:f, s:o, s:o, s:I, s:b}", "far", pow(10, exponent),
+		                            "threshold", fm_json_number(point.threshold), "tar",
+		                            fm_json_number(fm_stats_impostors(stats) ? point.tar : NAN),
+		                            "false_accepts", (json_int_t)point.impostors, "supported",
+		                            fm_stats_supports(stats, pow(10, exponent))));
 	}
 	return thresholds;
 }

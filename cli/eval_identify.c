@@ -134,6 +134,7 @@ static enum fm_status evaluate(const struct fm_eval *eval, const struct search *
 		fm_eval_set_at_rate(report, "threshold_at_fpir", fpirs[i][0], fpirs[i][1],
 		        supported ? point.threshold : NAN);
 	}
+	json_object_set_new(report, "fpir_supported", fm_json_number(fm_stats_far_supported(run->stats)));
 	fm_eval_report_run(eval, run, report);
 	json_object_set_new(report, "det", fm_eval_report_roc(run->stats, "fpir", "fnir", true));
 	return FM_OK;

@@ -55,6 +55,7 @@ void fm_eval_report_rates(const struct fm_stats *stats, json_t *report)
 			fm_eval_set_at_rate(
 			        report, "tar_at_far", 1, exponent, fm_stats_tar_at_far(stats, far));
 	}
+	json_object_set_new(report, "far_supported", fm_json_number(fm_stats_far_supported(stats)));
 }
 
 json_t *fm_eval_report_roc(

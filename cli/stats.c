@@ -191,9 +191,15 @@ double fm_stats_tar_at_far(const struct fm_stats *stats, double far)
 	return stats->impostors ? fm_stats_at_far(stats, far).tar : NAN;
 }
 
+double fm_stats_far_supported(const struct fm_stats *stats)
+{
+	return stats->impostors >= FM_STATS_SUPPORT ? (double)FM_STATS_SUPPORT / (double)stats->impostors
+	                                            : NAN;
+}
+
 bool fm_stats_supports(const struct fm_stats *stats, double far)
 {
-	return stats->impostors && (double)FM_STATS_SUPPORT / (double)stats->impostors <= far;
+	return fm_stats_far_supported(stats) <= far; /* false of NaN */
 }
 
 static double far_of_step(size_t step)

@@ -71,6 +71,8 @@ double fm_stats_tar_at_far(const struct fm_stats *stats, double far);
 struct fm_roc_point fm_stats_at_far(const struct fm_stats *stats, double far);
 
 #define FM_STATS_SUPPORT 3
+/* The lowest rate supported; NaN where not even 1 is. */
+double fm_stats_far_supported(const struct fm_stats *stats);
 bool fm_stats_supports(const struct fm_stats *stats, double far);
 
 /*

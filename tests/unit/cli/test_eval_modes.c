@@ -78,6 +78,8 @@ Test(eval_modes, identification_in_both_precisions)
 	        "--precision", "both", "--json", test_ctl_path("out.json", out), "--plot",
 	        test_ctl_path("det.svg", plot), NULL);
 	cr_assert_eq(result.status, 0, "%s", result.err);
+	cr_expect_not_null(strstr(result.out, "\nprecision              float32                     int8\n"),
+	        "%s", result.out);
 	cr_expect_not_null(strstr(result.out, "decided differently"), "%s", result.out);
 	test_ctl_result_done(&result);
 
@@ -94,6 +96,7 @@ Test(eval_modes, identification_in_both_precisions)
 		/* Ann's blank photo finds nobody; the others find themselves, far above the stranger. */
 		expect_near(report, "rank_1", 2.0 / 3);
 		expect_near(report, "fnir_at_fpir_1e-1", 1.0 / 3);
+		expect_near(report, "fpir_supported", 0.1);
 		cr_expect(json_is_null(json_object_get(report, "fnir_at_fpir_1e-2")), "30 do not support it");
 		cr_expect_gt(json_array_size(json_object_get(report, "det")), 0);
 	}

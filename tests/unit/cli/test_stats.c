@@ -170,6 +170,11 @@ Test(stats, a_rate_needs_three_expected_impostors)
 	struct fm_stats *stats = create(pairs, FM_ARRAY_SIZE(pairs));
 	cr_expect(fm_stats_supports(stats, 0.1), "3 of 30");
 	cr_expect_not(fm_stats_supports(stats, 0.0999));
+	expect_near(fm_stats_far_supported(stats), 0.1);
+	fm_stats_free(stats);
+	stats = create(pairs, 2);
+	cr_expect(isnan(fm_stats_far_supported(stats)), "two impostors support no rate");
+	cr_expect_not(fm_stats_supports(stats, 1));
 	fm_stats_free(stats);
 }
 
