@@ -35,6 +35,8 @@ static void print_thresholds(const struct fm_eval_run *run)
 	size_t i;
 	json_t *row;
 
+	if (fm_stats_impostors(run->stats) == 0)
+		return;
 	printf("\n%s: %-10s %-11s %-11s %s\n", fm_precision_name(run->precision), "far", "threshold", "tar",
 	        "false accepts");
 	json_array_foreach(json_object_get(run->report, "thresholds"), i, row) printf(
