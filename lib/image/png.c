@@ -31,8 +31,6 @@ static enum fm_status fail(int error, struct fm_error *err)
 	case SPNG_IO_EOF:
 	case SPNG_EIDAT_TOO_SHORT: status = FM_E_TRUNCATED; break;
 	case SPNG_ECHUNK_LIMITS:
-	case SPNG_EWIDTH:
-	case SPNG_EHEIGHT:
 	case SPNG_EUSER_WIDTH:
 	case SPNG_EUSER_HEIGHT:
 	case SPNG_EOVERFLOW: status = FM_E_TOO_LARGE; break;

@@ -1,5 +1,6 @@
 #include "tests/unit/image/decoding.h"
 
+#include <limits.h>
 #include <time.h>
 
 #include "lib/base/banned.h"
@@ -290,6 +291,21 @@ Test(limits, a_large_claim_over_little_data_is_truncated)
 	test_png_claim(&png, 4000, 3000);
 	cr_expect_eq(fm_image_decode(jpeg.data, jpeg.length, &limits, 1, &image, NULL, NULL), FM_E_TRUNCATED);
 	cr_expect_eq(fm_image_decode(png.data, png.length, &limits, 1, &image, NULL, NULL), FM_E_TRUNCATED);
+}
+
+/* No side, or one beyond what PNG can say, is a broken header and no large photo. */
+Test(limits, impossible_sizes_are_damage)
+{
+	static const int sizes[][2] = {{0, 0}, {0, 9}, {9, 0}, {INT_MIN, 9}, {9, -1}};
+	fm_cleanup(fm_image_done) struct fm_image scene = test_scene(16, 16);
+	fm_cleanup(test_bytes_done) struct test_bytes png = test_png_rgb(&scene);
+	struct fm_image_info info;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		test_png_claim(&png, sizes[i][0], sizes[i][1]);
+		cr_expect_eq(fm_image_probe(png.data, png.length, &limits, &info, NULL), FM_E_CORRUPT,
+		        "%d x %d", sizes[i][0], sizes[i][1]);
+	}
 }
 
 /* ---- damage ---- */
