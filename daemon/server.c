@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "lib/base/banned.h"
@@ -48,6 +49,7 @@ struct passage {
 	struct fm_exchange exchange;
 	enum fm_problem refused; /* found before the body ends; the rest of the body is dropped */
 	struct fm_error refused_error;
+	bool misframed; /* nobody knows where this request ends and the next begins */
 	char allow[FM_ALLOW_BYTES];
 	size_t received_bytes, counted_bytes; /* counted: in server->body_bytes */
 };
@@ -151,7 +153,7 @@ static enum MHD_Result send_reply(struct passage *passage)
 	for (size_t i = 0; i < reply->header_count; i++)
 		complete &=
 		        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-	if (atomic_load(&passage->server->draining))
+	if (passage->misframed || atomic_load(&passage->server->draining))
 		complete &= MHD_add_response_header(response, "Connection", "close");
 
 	enum MHD_Result result = MHD_NO;
@@ -169,6 +171,38 @@ static void answer_problem(struct passage *passage, enum fm_problem problem, con
 }
 
 /* ---- headers ---- */
+
+struct framing {
+	int lengths, encodings;
+	bool unknown_encoding;
+};
+
+static enum MHD_Result count_framing(
+        void *context, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct framing *framing = context;
+
+	(void)kind;
+	if (strcasecmp(key, "Content-Length") == 0)
+		framing->lengths++;
+	if (strcasecmp(key, "Transfer-Encoding") == 0) {
+		framing->encodings++;
+		framing->unknown_encoding |= !value || strcasecmp(value, "chunked") != 0;
+	}
+	return MHD_YES;
+}
+
+/*
+ * Where the body ends must be beyond doubt: a proxy in front that reads it otherwise takes the rest for
+ * another client's request (RFC 9112 section 6.3). libmicrohttpd takes the first header that it finds.
+ */
+static bool is_framed_once(struct MHD_Connection *connection)
+{
+	struct framing framing = {0};
+
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, count_framing, &framing);
+	return framing.lengths + framing.encodings <= 1 && !framing.unknown_encoding;
+}
 
 /* What can be refused before the body is read. */
 static enum fm_problem check_headers(struct passage *passage, size_t *ret_declared, struct fm_error *err)
@@ -225,14 +259,20 @@ static enum MHD_Result on_headers(struct passage *passage, const char *method)
 	passage->exchange.app = app;
 	passage->exchange.request = &passage->request;
 	passage->refused = check_headers(passage, &declared, &passage->refused_error);
+	passage->misframed = !is_framed_once(passage->connection);
+	if (passage->misframed) {
+		fm_fail(&passage->refused_error, FM_E_INVALID,
+		        "a body has one Content-Length, or Transfer-Encoding: chunked");
+		passage->refused = FM_PROBLEM_BAD_REQUEST;
+	}
 	passage->stage = STAGE_BODY;
 	/*
-	 * A refusal goes out at once where the client waits for it (Expect) or announces too much; else after
-	 * the body was dropped, since a client that is still sending may miss a reply and a closed
-	 * connection.
+	 * A refusal goes out at once where the client waits for it (Expect), announces too much or does not
+	 * say how much; else after the body was dropped, since a client that is still sending may miss a
+	 * reply and a closed connection.
 	 */
-	if (passage->refused &&
-	        (declared > passage->request.body.maximum || header(passage->connection, "Expect"))) {
+	if (passage->refused && (passage->misframed || declared > passage->request.body.maximum ||
+	                                header(passage->connection, "Expect"))) {
 		answer_problem(passage, passage->refused, &passage->refused_error);
 		return send_reply(passage);
 	}

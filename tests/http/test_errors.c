@@ -377,3 +377,37 @@ Test(errors, rude_clients)
 	test_expect_status(test_get(&daemon, "/healthz"), 200, "after all");
 	test_daemon_stop(&daemon);
 }
+
+/* What a proxy in front might read in another way than we do. */
+Test(errors, a_body_whose_end_is_in_doubt)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	static const char *const framings[] = {
+	        "Content-Length: 2\r\nContent-Length: 40\r\n",
+	        "Content-Length: 2\r\nContent-Length: 2\r\n",
+	        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+	        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+	        "Transfer-Encoding: gzip\r\n",
+	        "Transfer-Encoding: gzip, chunked\r\n",
+	};
+
+	for (size_t i = 0; i < sizeof(framings) / sizeof(framings[0]); i++) {
+		char request[512];
+		snprintf(request, sizeof(request),
+		        "POST /v1/people HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s\r\n"
+		        "{}GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+		        framings[i]);
+		expect_raw(&daemon, request, "400", "bad_request", framings[i]);
+	}
+	/* what follows is not answered as a request of its own */
+	int fd = test_connect(&daemon);
+	static const char smuggled[] =
+	        "POST /v1/people HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n"
+	        "{}GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+	test_send(fd, smuggled, strlen(smuggled));
+	char *reply = test_receive(fd, 20);
+	cr_expect(!strstr(reply, "\"status\":\"ok\""), "%s", reply);
+	free(reply);
+	close(fd);
+	test_daemon_stop(&daemon);
+}
