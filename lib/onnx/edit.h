@@ -1,0 +1,55 @@
+/*
+ * Changing an unpacked ONNX model: between the files of lib/onnx only. What is added lives in malloc's
+ * memory, as protobuf-c's own parts do, and goes with the message.
+ */
+#ifndef FM_ONNX_EDIT_H
+#define FM_ONNX_EDIT_H
+
+#include "lib/onnx/internal.h"
+#include "lib/onnx/quantize.h"
+
+struct fm_onnx_edit {
+	const struct fm_onnx_model *model; /* what the message said before it was changed */
+	Onnx__ModelProto *message;
+	size_t front;  /* nodes put before the first: model->nodes[i] is graph->node[front + i] */
+	unsigned mark; /* makes the names below "facematchMARK.": no name of the model's begins so */
+	size_t names;
+};
+
+/* Finds the mark. */
+enum fm_status fm_onnx_edit_start(struct fm_onnx_edit *edit, const struct fm_onnx_model *model,
+        Onnx__ModelProto *message, struct fm_error *err);
+
+/* A name that nothing has yet. */
+void fm_onnx_edit_name(struct fm_onnx_edit *edit, const char *what, char ret_name[FM_ONNX_LABEL_BYTES]);
+
+/* What follows returns FM_E_NOMEM or FM_OK. */
+
+/* A tensor of a supported type, row-major in data. */
+enum fm_status fm_onnx_new_tensor(const char *name, enum fm_onnx_type type, size_t rank, const size_t *dims,
+        const void *data, Onnx__TensorProto **ret_tensor, struct fm_error *err);
+/* Takes the tensor over, also when it fails. */
+enum fm_status fm_onnx_add_initializer(
+        struct fm_onnx_edit *edit, Onnx__TensorProto *tensor, struct fm_error *err);
+
+enum fm_status fm_onnx_new_node(
+        const char *op, const char *output, Onnx__NodeProto **ret_node, struct fm_error *err);
+/* Before graph->node[at]. Takes the node over, also when it fails. */
+enum fm_status fm_onnx_insert_node(
+        struct fm_onnx_edit *edit, size_t at, Onnx__NodeProto *node, struct fm_error *err);
+
+/* Input `index` gets the name; inputs between become "", left out. */
+enum fm_status fm_onnx_set_input(Onnx__NodeProto *node, size_t index, const char *name, struct fm_error *err);
+enum fm_status fm_onnx_set_text(char **text, const char *value, struct fm_error *err);
+
+/* Replaces the attribute, or adds it. */
+enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t value, struct fm_error *err);
+void fm_onnx_drop_attribute(Onnx__NodeProto *node, const char *name);
+
+/*
+ * Brings a model below FM_ONNX_QUANTIZED_OPSET up to it. Errors: FM_E_UNSUPPORTED with the operator's name;
+ * FM_E_CORRUPT; FM_E_NOMEM.
+ */
+enum fm_status fm_onnx_raise(struct fm_onnx_edit *edit, struct fm_error *err);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * ONNX bytes -> ONNX bytes with the weights in 8 bits.
+ *
+ * Each constant weight of Conv, Gemm and MatMul (their second input, an initializer or a Constant node)
+ * becomes codes and scales that a DequantizeLinear turns back into a tensor of the old name; everything else
+ * stays as it was. Biases and slopes stay float32. The codes are those that lib/nn makes of the same weights
+ * at load: dequantized and quantized again they come out the same, bit for bit.
+ *
+ * DequantizeLinear with one scale per channel needs opset 13: an older model is raised to it where every
+ * operator in it keeps its meaning or is rewritten, and refused otherwise. Graph inputs that only give an
+ * initializer's default (what IR version 3 wanted) are dropped, so that runtimes may fold the weights, and so
+ * are the exporter's notes on nodes. Source: ONNX operators' version history; Jacob et al. 2018
+ * (arXiv:1712.05877), section 2.
+ */
+#ifndef FM_ONNX_QUANTIZE_H
+#define FM_ONNX_QUANTIZE_H
+
+#include "lib/onnx/onnx.h"
+
+#define FM_ONNX_QUANTIZED_OPSET 13
+/* Smaller weights save nothing worth a node. */
+#define FM_ONNX_QUANTIZED_ELEMENTS_MIN 256
+
+/* Zero is the default everywhere: s8, symmetric, one scale per output channel, every layer. */
+struct fm_onnx_quantize_options {
+	bool per_tensor; /* one scale for the whole weight */
+	bool asymmetric; /* u8 with a zero point: scale = (max - min) / 255; else s8: scale = max|w| / 127 */
+	bool float_depthwise; /* leave convolutions with more than one group as they are */
+};
+
+/* One weight, in the order of the layers. */
+struct fm_onnx_quantized_weight {
+	const char *name;
+	const char *op;    /* of the layer */
+	const char *layer; /* its name, may be "" */
+	size_t rank;
+	size_t dims[FM_ONNX_RANK_MAX];
+	unsigned bits;        /* 8, or 32 where it was left alone */
+	size_t bytes_float32; /* before */
+	size_t bytes;         /* after: codes, scales, zero points */
+	double snr_db;        /* 10 log10 of the weight's energy over the error's; infinite without error */
+};
+
+struct fm_onnx_quantized {
+	void *bytes;
+	size_t length;
+	int64_t opset;
+	struct fm_onnx_quantized_weight *weights;
+	size_t weight_count;
+	struct fm_onnx_model *model; /* owns the weights' names */
+};
+
+/*
+ * For a model that lib/nn loads; of any other the outcome is an error or a model that is wrong in the same
+ * way. memory_max_bytes bounds as fm_onnx_parse's. The bytes given are not needed afterwards. Errors:
+ * fm_onnx_parse's; FM_E_UNSUPPORTED names the operator that cannot be raised; FM_E_INVALID when there is no
+ * weight to quantize; FM_E_CORRUPT for a weight that is infinite or not a number.
+ */
+enum fm_status fm_onnx_quantize(const void *bytes, size_t length,
+        const struct fm_onnx_quantize_options *options, size_t memory_max_bytes,
+        struct fm_onnx_quantized *ret_quantized, struct fm_error *err);
+void fm_onnx_quantized_done(struct fm_onnx_quantized *quantized);
+
+#endif
