@@ -33,6 +33,7 @@ extern const struct fm_command fm_cmd_bench_net;
 extern const struct fm_command fm_cmd_model_run;
 extern const struct fm_command fm_cmd_model_inspect;
 extern const struct fm_command fm_cmd_model_check;
+extern const struct fm_command fm_cmd_model_quantize;
 
 /* One invocation. argv[0] is the command's last word; fm_options_parse sets the operands. */
 struct fm_call {

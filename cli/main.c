@@ -17,6 +17,7 @@ static const struct fm_command *const commands[] = {
         &fm_cmd_model_run,
         &fm_cmd_model_inspect,
         &fm_cmd_model_check,
+        &fm_cmd_model_quantize,
 };
 
 /* Lists the subcommands; with a group ("model") only its own. */

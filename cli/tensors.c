@@ -3,7 +3,6 @@
 #include "lib/base/mem.h"
 #include "lib/base/size.h"
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "lib/base/banned.h"
@@ -72,13 +71,21 @@ void fm_tensors_run(struct fm_tensors *tensors, struct fm_session *session)
 
 void fm_tensors_fill(struct fm_tensors *tensors, const struct fm_net *net)
 {
-	uint32_t state = 2463534242; /* xorshift, Marsaglia 2003 */
+	uint32_t state = FM_TENSORS_SEED;
+
+	fm_tensors_fill_next(tensors, net, &state);
+}
+
+void fm_tensors_fill_next(struct fm_tensors *tensors, const struct fm_net *net, uint32_t *state)
+{
+	uint32_t x = *state; /* xorshift, Marsaglia 2003 */
 
 	for (size_t i = 0; i < tensors->input_count; i++)
 		for (size_t j = 0; j < fm_net_input(net, i)->elements; j++) {
-			state ^= state << 13;
-			state ^= state >> 17;
-			state ^= state << 5;
-			tensors->inputs[i][j] = (float)(int32_t)state * 0x1p-31f;
+			x ^= x << 13;
+			x ^= x >> 17;
+			x ^= x << 5;
+			tensors->inputs[i][j] = (float)(int32_t)x * 0x1p-31f;
 		}
+	*state = x;
 }

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 FM_DEFINE_CLEANUP(struct fm_net *, fm_net_free);
 FM_DEFINE_CLEANUP(struct fm_session *, fm_session_free);
@@ -30,5 +31,9 @@ void fm_tensors_run(struct fm_tensors *tensors, struct fm_session *session);
 
 /* Fills the inputs with numbers in -1..1, the same at every call. */
 void fm_tensors_fill(struct fm_tensors *tensors, const struct fm_net *net);
+
+/* The same from a state that each call leaves elsewhere, so that the next gives other numbers. */
+#define FM_TENSORS_SEED 2463534242u
+void fm_tensors_fill_next(struct fm_tensors *tensors, const struct fm_net *net, uint32_t *state);
 
 #endif

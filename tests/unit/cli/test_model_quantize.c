@@ -1,0 +1,127 @@
+/* model quantize on the real networks: the size, the report, what is refused, and what the file computes. */
+#include "lib/base/cleanup.h"
+#include "lib/base/file.h"
+#include "lib/cpu/cpu.h"
+#include "lib/nn/session.h"
+#include "tests/support/ctl.h"
+#include "tests/support/onnx_builder.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+TEST_CTL_SUITE(model_quantize);
+
+#define FEATURE_INPUT ((size_t)3 * 112 * 112)
+#define FEATURE_DIM   512
+
+static void run_feature(const char *path, float *ret_embedding)
+{
+	const struct fm_net_options options = {.precision = FM_INT8};
+	fm_autofree float *input = malloc(FEATURE_INPUT * sizeof(*input));
+	struct fm_session *session;
+	struct fm_net *net;
+
+	test_onnx_noise(input, FEATURE_INPUT, 3);
+	cr_assert_eq(fm_net_load(path, &options, &net, NULL), FM_OK);
+	cr_assert_eq(fm_session_create(net, &session, NULL), FM_OK);
+	fm_cpu_flush_denormals();
+	fm_session_run(session, (const float *[]){input}, &ret_embedding);
+	fm_session_free(session);
+	fm_net_free(net);
+}
+
+Test(model_quantize, fr_feature_shrinks_and_the_report_adds_up)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	test_ctl_path("new/dir/q8.onnx", out);
+	struct test_ctl_result result = test_ctl_run("model", "quantize", "--json", model, out, NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	double before = 0, after = 0, quantized = 0;
+	const json_t *weight, *output = json_array_get(json_object_get(json, "outputs"), 0);
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "weights"), i, weight)
+	{
+		before += test_ctl_number(weight, "float32_bytes");
+		after += test_ctl_number(weight, "bytes");
+		quantized += test_ctl_number(weight, "bits") == 8;
+		cr_expect_gt(test_ctl_number(weight, "snr_db"), 35);
+	}
+	cr_expect_eq(quantized, 50);
+	cr_expect_eq(test_ctl_number(json, "weight_bytes_before"), before);
+	cr_expect_eq(test_ctl_number(json, "weight_bytes"), after);
+	cr_expect_eq(test_ctl_number(json, "opset"), 13);
+	cr_expect_leq(test_ctl_number(json, "file_bytes"), 1400000);
+	cr_expect_gt(test_ctl_number(output, "float32_cosine_min"), 0.99);
+	cr_expect_gt(test_ctl_number(output, "int8_cosine_min"), 0.99);
+	cr_expect_lt(test_ctl_number(output, "int8_cosine_min"), 1);
+
+	fm_autofree char *bytes = NULL;
+	size_t length;
+	cr_assert_eq(fm_file_read(out, (size_t)8 << 20, &bytes, &length, NULL), FM_OK);
+	cr_expect_eq((double)length, test_ctl_number(json, "file_bytes"));
+	json_decref(json);
+	test_ctl_result_done(&result);
+}
+
+Test(model_quantize, with_float_depthwise_fr_feature_embeds_as_before_bit_for_bit)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH];
+	float wanted[FEATURE_DIM], got[FEATURE_DIM];
+
+	test_ctl_model("fr_feature", model);
+	test_ctl_path("q8.onnx", out);
+	struct test_ctl_result result =
+	        test_ctl_run("model", "quantize", "--float-depthwise", model, out, NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	cr_expect(strstr(result.out, "cosine to float32 of"), "%s", result.out);
+	cr_expect(strstr(result.out, "exact"), "%s", result.out);
+	run_feature(model, wanted);
+	run_feature(out, got);
+	cr_expect_arr_eq(got, wanted, sizeof(wanted));
+	test_ctl_result_done(&result);
+}
+
+Test(model_quantize, refuses_and_then_writes_nothing)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH];
+	struct test_onnx *b = test_onnx_new(9);
+	fm_autofree uint8_t *bytes = NULL;
+	fm_autofree char *left = NULL;
+	float weights[256] = {1};
+	size_t length;
+
+	test_onnx_input(b, "x", 2, (int64_t[]){1, 16});
+	test_onnx_floats(b, "w", 2, (int64_t[]){16, 16}, weights);
+	test_onnx_node(b, "MatMul", "x,w", "a");
+	test_onnx_node(b, "Upsample", "a", "y");
+	test_onnx_output(b, "y");
+	bytes = test_onnx_take(b, &length);
+	test_ctl_write("m.onnx", bytes, length);
+	test_ctl_path("m.onnx", model);
+	test_ctl_path("out.onnx", out);
+	test_ctl_expect_failure(test_ctl_run("model", "quantize", model, out, NULL), "Upsample node 'y'");
+	test_ctl_expect_failure(test_ctl_run("model", "quantize", model, model, NULL), "are the same file");
+	test_ctl_write("text.onnx", "no model", 8);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "quantize", test_ctl_path("text.onnx", model), out, NULL),
+	        "not an ONNX model");
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "quantize", test_ctl_path("none.onnx", model), out, NULL), "none.onnx");
+	cr_expect_eq(fm_file_read(out, 1 << 20, &left, &length, NULL), FM_E_NOT_FOUND);
+}
+
+Test(model_quantize, called_wrongly)
+{
+	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "a.onnx", NULL), "is missing");
+	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "a.onnx", "b.onnx", "c.onnx", NULL),
+	        "one argument too many");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("model", "quantize", "--per", "row", "a.onnx", "b.onnx", NULL),
+	        "neither channel nor tensor");
+}
