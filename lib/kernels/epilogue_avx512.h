@@ -46,6 +46,16 @@ FM_INLINE __m512 fm_slope_avx512(const struct fm_epilogue *epilogue, size_t chan
 	return fm_load_avx512(epilogue->slope + channel, lanes);
 }
 
+FM_INLINE __m512 fm_clip_avx512(__m512 v, __m512 low, __m512 high)
+{
+	return _mm512_min_ps(_mm512_max_ps(v, low), high);
+}
+
+FM_INLINE __m512 fm_slope_by_avx512(__m512 v, __m512 slope)
+{
+	return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGT_UQ), v, slope);
+}
+
 /* Bias, residual (NULL: none) and activation. */
 FM_INLINE __m512 fm_finish_avx512(const struct fm_epilogue *epilogue, __m512 v, __m512 bias, __m512 slope,
         const float *residual, size_t lanes)
@@ -53,12 +63,10 @@ FM_INLINE __m512 fm_finish_avx512(const struct fm_epilogue *epilogue, __m512 v, 
 	v = _mm512_add_ps(v, bias);
 	if (residual != NULL)
 		v = _mm512_add_ps(v, fm_load_avx512(residual, lanes));
-	if (fm_epilogue_clips(epilogue)) {
-		v = _mm512_max_ps(v, _mm512_set1_ps(fm_epilogue_low(epilogue)));
-		return _mm512_min_ps(v, _mm512_set1_ps(fm_epilogue_high(epilogue)));
-	}
-	__mmask16 sloped = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGT_UQ);
-	return _mm512_mask_mul_ps(v, sloped, v, slope);
+	if (fm_epilogue_clips(epilogue))
+		return fm_clip_avx512(v, _mm512_set1_ps(fm_epilogue_low(epilogue)),
+		        _mm512_set1_ps(fm_epilogue_high(epilogue)));
+	return fm_slope_by_avx512(v, slope);
 }
 
 #endif

@@ -58,8 +58,10 @@ struct block {
 	const uint8_t *a;
 	const struct fm_row_quant *a_quant;
 	size_t m;
-	const struct fm_epilogue *epilogue;
+	bool clips;
+	__m512 low, high;      /* where it clips */
 	const float *residual; /* at this block's first column, or NULL */
+	size_t residual_stride;
 };
 
 /*
@@ -72,32 +74,40 @@ FM_INLINE __m512i add_products(__m512i sum, __m512i a, __m512i w)
 	return sum;
 }
 
+/*
+ * What ends a sum: constant where a tile is stored, so that no branch is left between its vectors. With few
+ * terms, and so few products a sum, this is most of the work.
+ */
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
-        __m512i acc[ROWS_MAX][VECTORS_MAX])
+        __m512i acc[ROWS_MAX][VECTORS_MAX], bool clips, bool has_residual)
 {
-	const struct fm_epilogue *epilogue = block->epilogue;
+	const struct fm_row_quant *quant = block->a_quant + row;
+	const float *residual = has_residual ? block->residual + row * block->residual_stride : NULL;
+	float *out = block->out + row * block->out_stride;
 
 	FM_UNROLL
 	for (size_t r = 0; r < rows; r++) {
-		const struct fm_row_quant *quant = &block->a_quant[row + r];
-		__m512i zero = _mm512_set1_epi32(quant->zero);
-		__m512 scale = _mm512_set1_ps(quant->scale);
-		float *out = block->out + (row + r) * block->out_stride;
+		__m512i zero = _mm512_set1_epi32(quant[r].zero);
+		__m512 scale = _mm512_set1_ps(quant[r].scale);
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			size_t lanes = v + 1 == vectors ? block->last : LANES;
-			const float *residual = block->residual;
-			if (residual != NULL)
-				residual += (row + r) * epilogue->residual_stride + v * LANES;
 			__m512i w_sum = _mm512_load_si512(block->panel + v * block->panel_bytes);
 			__m512i sum = _mm512_sub_epi32(acc[r][v], _mm512_mullo_epi32(zero, w_sum));
 			__m512 value =
 			        _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, block->scale[v]));
-			value = fm_finish_avx512(
-			        epilogue, value, block->bias[v], block->slope[v], residual, lanes);
+
+			value = _mm512_add_ps(value, block->bias[v]);
+			if (has_residual)
+				value = _mm512_add_ps(value, fm_load_avx512(residual + v * LANES, lanes));
+			value = clips ? fm_clip_avx512(value, block->low, block->high)
+			              : fm_slope_by_avx512(value, block->slope[v]);
 			fm_store_avx512(out + v * LANES, value, lanes);
 		}
+		out += block->out_stride;
+		if (has_residual)
+			residual += block->residual_stride;
 	}
 }
 
@@ -132,7 +142,14 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 		a += GROUP;
 		w += LANES * GROUP;
 	}
-	store_tile(block, row, rows, vectors, acc);
+	if (block->residual != NULL && block->clips)
+		store_tile(block, row, rows, vectors, acc, true, true);
+	else if (block->residual != NULL)
+		store_tile(block, row, rows, vectors, acc, false, true);
+	else if (block->clips)
+		store_tile(block, row, rows, vectors, acc, true, false);
+	else
+		store_tile(block, row, rows, vectors, acc, false, false);
 }
 
 FM_INLINE void multiply_rows(const struct block *block, size_t rows, size_t vectors)
@@ -158,7 +175,10 @@ void fm_gemm_u8s8_run_avx512vnni(float *out, size_t out_stride, const uint8_t *a
 	        .a = a,
 	        .a_quant = a_quant,
 	        .m = m,
-	        .epilogue = epilogue,
+	        .clips = fm_epilogue_clips(epilogue),
+	        .low = _mm512_set1_ps(fm_epilogue_low(epilogue)),
+	        .high = _mm512_set1_ps(fm_epilogue_high(epilogue)),
+	        .residual_stride = epilogue->residual_stride,
 	};
 
 	for (size_t j = 0; j < n; j += VECTORS_MAX * LANES) {

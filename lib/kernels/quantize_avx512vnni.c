@@ -1,5 +1,5 @@
 /*
- * Two passes over blocks of rows. The first finds the ranges of four rows at a time, so that they share the
+ * Two passes over blocks of rows. The first finds the ranges of sixteen rows, so that they share the
  * reductions across lanes and the divisions; the second, in which nothing waits for these any more,
  * quantizes.
  */
@@ -11,41 +11,103 @@
 #include "lib/base/banned.h"
 
 #define LANES FM_LANES_AVX512
-#define ROWS  4
-#define BLOCK 16 /* a multiple of ROWS, few enough to stay in the first cache for the second pass */
+#define BLOCK 16 /* rows whose ranges are one vector; they stay in the first cache for the second pass */
 
-/* Lanes [a b c d] of the result: the lowest of each vector. */
-FM_INLINE __m128 lowest(__m512 a, __m512 b, __m512 c, __m512 d)
+/* Of four vectors, to four times [a b c d], each of four other elements. */
+FM_INLINE __m512 lowest_of_four(const __m512 v[4])
 {
-	__m512 ab = _mm512_min_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-	__m512 cd = _mm512_min_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-	__m512 all = _mm512_min_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+	__m512 ab = _mm512_min_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+	__m512 cd = _mm512_min_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+	return _mm512_min_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
 	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 half = _mm256_min_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-	return _mm_min_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-FM_INLINE __m128 highest(__m512 a, __m512 b, __m512 c, __m512 d)
+FM_INLINE __m512 highest_of_four(const __m512 v[4])
 {
-	__m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-	__m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-	__m512 all = _mm512_max_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+	__m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+	__m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+	return _mm512_max_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
 	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 half = _mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
-	return _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-/* Widens each row's range by its next vector, of `lanes` elements: past the end it is 0, which is in every
- * range. */
-FM_INLINE void widen(__m512 low[ROWS], __m512 high[ROWS], const float *a, size_t a_stride,
-        const size_t index[ROWS], size_t lanes)
+/* Of four such vectors, the sixteen in order. */
+FM_INLINE __m512 lowest_of_sixteen(const __m512 v[4])
 {
+	__m512 front = _mm512_min_ps(_mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
+	__m512 back = _mm512_min_ps(_mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
+	return _mm512_min_ps(_mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(2, 0, 2, 0)),
+	        _mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+FM_INLINE __m512 highest_of_sixteen(const __m512 v[4])
+{
+	__m512 front = _mm512_max_ps(_mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
+	__m512 back = _mm512_max_ps(_mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
+	return _mm512_max_ps(_mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(2, 0, 2, 0)),
+	        _mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+/* What four rows from `first` on span; past the last row it is that row again. */
+FM_INLINE void span_four(__m512 *ret_low, __m512 *ret_high, const float *a, size_t a_stride, size_t first,
+        size_t last, size_t k)
+{
+	const float *row[4];
+	__m512 low[4], high[4];
+
 	FM_UNROLL
-	for (size_t r = 0; r < ROWS; r++) {
-		__m512 x = fm_load_avx512(a + index[r] * a_stride, lanes);
-		low[r] = _mm512_min_ps(low[r], x);
-		high[r] = _mm512_max_ps(high[r], x);
+	for (size_t r = 0; r < 4; r++) {
+		row[r] = a + (first + r < last ? first + r : last) * a_stride;
+		low[r] = high[r] = fm_load_avx512(row[r], k);
 	}
+	/* The last vector overlaps its neighbour, which changes no range. */
+	for (size_t t = LANES; t < k; t += LANES) {
+		const size_t at = t + LANES <= k ? t : k - LANES;
+
+		FM_UNROLL
+		for (size_t r = 0; r < 4; r++) {
+			__m512 x = _mm512_loadu_ps(row[r] + at);
+			low[r] = _mm512_min_ps(low[r], x);
+			high[r] = _mm512_max_ps(high[r], x);
+		}
+	}
+	*ret_low = lowest_of_four(low);
+	*ret_high = highest_of_four(high);
+}
+
+/* Scale, its inverse and zero point of `rows` rows, which are at most BLOCK. */
+FM_INLINE void find_ranges(float inverse[BLOCK], int32_t zeros[BLOCK], struct fm_row_quant *quant,
+        const float *a, size_t a_stride, size_t rows, size_t k)
+{
+	const __m512i pairs = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+	__m512 low[4], high[4];
+
+	FM_UNROLL
+	for (size_t f = 0; f < 4; f++)
+		span_four(&low[f], &high[f], a, a_stride, 4 * f, rows - 1, k);
+	__m512 lows = _mm512_min_ps(lowest_of_sixteen(low), _mm512_setzero_ps());
+	__m512 highs = _mm512_max_ps(highest_of_sixteen(high), _mm512_setzero_ps());
+	__m512 range = _mm512_sub_ps(highs, lows);
+	__mmask16 flat = _mm512_cmp_ps_mask(range, _mm512_set1_ps(FM_QUANT_RANGE_MIN), _CMP_LT_OS);
+	__m512 one = _mm512_set1_ps(1.0f);
+	__m512 scale = _mm512_mask_mov_ps(_mm512_div_ps(range, _mm512_set1_ps(255.0f)), flat, one);
+	__m512 negated = _mm512_xor_ps(lows, _mm512_set1_ps(-0.0f));
+	__m512i zero = _mm512_cvtps_epi32(_mm512_div_ps(negated, scale));
+	zero = _mm512_min_epi32(_mm512_max_epi32(zero, _mm512_setzero_si512()), _mm512_set1_epi32(255));
+	_mm512_storeu_ps(inverse, _mm512_div_ps(one, scale));
+	_mm512_storeu_si512(zeros, zero);
+
+	struct fm_row_quant quants[BLOCK];
+	struct fm_row_quant *to = rows == BLOCK ? quant : quants;
+	__m512i scales = _mm512_castps_si512(scale);
+	_mm512_storeu_si512(to, _mm512_permutex2var_epi32(scales, pairs, zero));
+	_mm512_storeu_si512(to + BLOCK / 2,
+	        _mm512_permutex2var_epi32(scales, _mm512_add_epi32(pairs, _mm512_set1_epi32(8)), zero));
+	if (rows < BLOCK)
+		memcpy(quant, quants, rows * sizeof(*quant));
 }
 
 FM_INLINE __m512i round_to_s32(__m512 x, __m512 inverse, __m512i zero)
@@ -64,12 +126,20 @@ FM_INLINE void quantize_vector(uint8_t *codes, const float *from, size_t count, 
 		_mm_mask_storeu_epi8(codes, fm_mask_avx512(count), bytes);
 }
 
-FM_INLINE void quantize_row(
-        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+/* Sixty-four codes, from four vectors, each with its own row's inverse and zero point or with the same. */
+FM_INLINE void store_codes(uint8_t *codes, __m512i s0, __m512i s1, __m512i s2, __m512i s3)
 {
 	/* vpackssdw and vpackuswb work within 128-bit lanes; this puts the sixteen groups of four in order.
 	 */
 	const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+	__m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(s0, s1), _mm512_packs_epi32(s2, s3));
+
+	_mm512_storeu_si512(codes, _mm512_permutexvar_epi32(order, bytes));
+}
+
+FM_INLINE void quantize_row(
+        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+{
 	const __m512 inverse = _mm512_set1_ps(inverse_scale);
 	const __m512i zero = _mm512_set1_epi32(zero_point);
 	const uint32_t padding = 0;
@@ -85,8 +155,7 @@ FM_INLINE void quantize_row(
 		__m512i s1 = round_to_s32(_mm512_loadu_ps(row + t + 16), inverse, zero);
 		__m512i s2 = round_to_s32(_mm512_loadu_ps(row + t + 32), inverse, zero);
 		__m512i s3 = round_to_s32(_mm512_loadu_ps(row + t + 48), inverse, zero);
-		__m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(s0, s1), _mm512_packs_epi32(s2, s3));
-		_mm512_storeu_si512(codes + t, _mm512_permutexvar_epi32(order, bytes));
+		store_codes(codes + t, s0, s1, s2, s3);
 	}
 	for (; t + LANES <= k; t += LANES)
 		quantize_vector(codes + t, row + t, LANES, inverse, zero);
@@ -97,51 +166,56 @@ FM_INLINE void quantize_row(
 		quantize_vector(codes, row, k, inverse, zero);
 }
 
-/* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
-FM_INLINE void find_ranges(
-        float *inverse, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m, size_t k)
+/*
+ * The rows of a block whose k is 16 or 32, without padding: as many as fill a store of 64 codes. Returns how
+ * many it did.
+ */
+FM_INLINE size_t quantize_short_rows(uint8_t *q, const float *a, size_t a_stride, size_t rows, size_t k,
+        const float inverse[BLOCK], const int32_t zeros[BLOCK])
 {
-	size_t index[ROWS], t;
-	__m512 low[ROWS], high[ROWS];
+	const size_t vectors = k / LANES, step = 4 / vectors;
+	size_t row = 0;
 
-	FM_UNROLL
-	for (size_t r = 0; r < ROWS; r++) {
-		index[r] = r < m ? r : m - 1;
-		low[r] = high[r] = _mm512_setzero_ps();
+	for (; row + step <= rows; row += step) {
+		__m512i s[4];
+
+		FM_UNROLL
+		for (size_t v = 0; v < 4; v++) {
+			const size_t r = row + v / vectors;
+			s[v] = round_to_s32(_mm512_loadu_ps(a + r * a_stride + v % vectors * LANES),
+			        _mm512_set1_ps(inverse[r]), _mm512_set1_epi32(zeros[r]));
+		}
+		store_codes(q + row * k, s[0], s[1], s[2], s[3]);
 	}
-	for (t = 0; t + LANES <= k; t += LANES)
-		widen(low, high, a + t, a_stride, index, LANES);
-	if (t < k)
-		widen(low, high, a + t, a_stride, index, k - t);
-	__m128 lows = lowest(low[0], low[1], low[2], low[3]);
-	__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
-	__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
-	__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
-	__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
-	__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
-	zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
-	_mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), scale));
+	return row;
+}
 
-	float scales[ROWS];
-	int32_t zeros[ROWS];
-	_mm_storeu_ps(scales, scale);
-	_mm_storeu_si128((__m128i *)zeros, zero);
-	for (size_t r = 0; r < ROWS && r < m; r++)
-		quant[r] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
+FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t m, size_t k, size_t k_padded, bool is_short)
+{
+	for (size_t i = 0; i < m; i += BLOCK) {
+		size_t rows = m - i < BLOCK ? m - i : BLOCK, row = 0;
+		const float *from = a + i * a_stride;
+		uint8_t *to = q + i * k_padded;
+		float inverse[BLOCK];
+		int32_t zeros[BLOCK];
+
+		find_ranges(inverse, zeros, quant + i, from, a_stride, rows, k);
+		if (is_short)
+			row = quantize_short_rows(to, from, a_stride, rows, k, inverse, zeros);
+		for (; row < rows; row++)
+			quantize_row(to + row * k_padded, from + row * a_stride, k, k_padded, inverse[row],
+			        zeros[row]);
+	}
 }
 
 void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
         size_t m, size_t k, size_t k_padded)
 {
-	for (size_t i = 0; i < m; i += BLOCK) {
-		size_t rows = m - i < BLOCK ? m - i : BLOCK;
-		float inverse[BLOCK];
-
-		for (size_t r = 0; r < rows; r += ROWS)
-			find_ranges(
-			        inverse + r, quant + i + r, a + (i + r) * a_stride, a_stride, rows - r, k);
-		for (size_t r = 0; r < rows; r++)
-			quantize_row(q + (i + r) * k_padded, a + (i + r) * a_stride, k, k_padded, inverse[r],
-			        quant[i + r].zero);
-	}
+	if (k == 16 && k_padded == 16)
+		quantize_rows(q, quant, a, a_stride, m, 16, 16, true);
+	else if (k == 32 && k_padded == 32)
+		quantize_rows(q, quant, a, a_stride, m, 32, 32, true);
+	else
+		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false);
 }

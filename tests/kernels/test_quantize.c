@@ -117,6 +117,26 @@ Test(quantize, every_isa_gives_the_scalar_bits)
 	}
 }
 
+/* Sixteen rows share a reduction, and rows of 16 or 32 terms a store of codes; other rows are left over. */
+Test(quantize, blocks_of_short_rows)
+{
+	struct random random = {5};
+
+	for (size_t m = 1; m <= 40; m++) {
+		for (size_t k = 1; k <= 48; k++) {
+			size_t k_padded = (k + 3) / 4 * 4, a_stride = k + m % 3;
+			size_t floats = (m - 1) * a_stride + k;
+			float *a = guarded_floats(&random, floats);
+
+			/* Rows of their own ranges, the first of zeros. */
+			for (size_t i = 0; i < floats; i++)
+				a[i] *= (float)(i / a_stride);
+			compare_all(a, a_stride, m, k, k_padded);
+			guarded_free(a, floats * sizeof(float));
+		}
+	}
+}
+
 /*
  * -low / scale and -low * (1 / scale) round to different zero points about once in 100,000 rows: a kernel
  * that takes the one for the other is seen only by very many.
