@@ -148,7 +148,7 @@ static int model_quantize_run(struct fm_call *call)
 	        {"asymmetric", FM_OPTION_FLAG, &job.options.asymmetric, NULL,
 	                "uint8 with a zero point, not int8 around zero"},
 	        {"float-depthwise", FM_OPTION_FLAG, &job.options.float_depthwise, NULL,
-	                "leave grouped convolutions in float32"},
+	                "leave large grouped convolutions in float32, too"},
 	        {"json", FM_OPTION_FLAG, &as_json, NULL, "print one line of JSON"},
 	};
 	struct fm_error err;
@@ -190,14 +190,16 @@ const struct fm_command fm_cmd_model_quantize = {
                 "scales, turned\n"
                 "back by DequantizeLinear: standard ONNX of opset 13, about a quarter of the size, which "
                 "facematchd and\n"
-                "other runtimes load as they do the original. Weights under 256 elements, biases and slopes "
-                "stay float32.\n"
-                "Activations are quantized when the network runs. Prints size and signal-to-noise ratio of "
-                "each weight, and\n"
-                "the cosine of the outputs to the original's in float32, on made-up inputs.\n\n"
-                "With the defaults and --float-depthwise, results in int8 are those of the original, bit for "
-                "bit, where no\n"
-                "batch normalization is left to fold.",
+                "other runtimes load as they do the original. Weights under 256 elements, of depthwise "
+                "convolutions under\n"
+                "16 to a channel, biases and slopes stay float32. Activations are quantized when the network "
+                "runs.\n"
+                "Prints size and signal-to-noise ratio of each weight, and the cosine of the outputs to the "
+                "original's in\n"
+                "float32, on made-up inputs.\n\n"
+                "With --float-depthwise and the defaults otherwise, results in int8 are those of the "
+                "original, bit for\n"
+                "bit, where no batch normalization is left to fold.",
         .example = "  facematchctl model quantize build/models/fr_feature.onnx fr_feature_q8.onnx",
         .run = model_quantize_run,
 };

@@ -276,7 +276,9 @@ static enum fm_status quantize_weight(struct fm_onnx_edit *edit, const struct fm
 
 	memcpy(weight.dims, tensor->dims, sizeof(weight.dims));
 	if (tensor->elements >= FM_ONNX_QUANTIZED_ELEMENTS_MIN &&
-	        !(options->float_depthwise && is_depthwise(node))) {
+	        !(is_depthwise(node) &&
+	                (options->float_depthwise ||
+	                        tensor->elements / tensor->dims[0] < FM_ONNX_QUANTIZED_DEPTHWISE_MIN))) {
 		if ((status = encode(tensor, axis, options, &codes, &weight.snr_db, err)) ||
 		        (status = replace(edit, constant, axis, &codes, options, err)))
 			return status;

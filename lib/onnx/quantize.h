@@ -21,11 +21,17 @@
 /* Smaller weights save nothing worth a node. */
 #define FM_ONNX_QUANTIZED_ELEMENTS_MIN 256
 
-/* Zero is the default everywhere: s8, symmetric, one scale per output channel, every layer. */
+/*
+ * Grouped convolutions with fewer weights per output channel (3x3 depthwise has 9) stay float32: fr_feature's
+ * hold 3 % of its bytes, and in 8 bits they take the mean cosine to float32 on faces from 0.9993 to 0.9978.
+ */
+#define FM_ONNX_QUANTIZED_DEPTHWISE_MIN 16
+
+/* Zero is the default everywhere: s8, symmetric, one scale per output channel. */
 struct fm_onnx_quantize_options {
 	bool per_tensor; /* one scale for the whole weight */
 	bool asymmetric; /* u8 with a zero point: scale = (max - min) / 255; else s8: scale = max|w| / 127 */
-	bool float_depthwise; /* leave convolutions with more than one group as they are */
+	bool float_depthwise; /* leave all convolutions with more than one group as they are */
 };
 
 /* One weight, in the order of the layers. */

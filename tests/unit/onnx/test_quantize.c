@@ -269,6 +269,34 @@ Test(onnx_quantize, asymmetric_codes_fit_one_sided_weights)
 	cr_expect_eq(codes[255], 255);
 }
 
+Test(onnx_quantize, small_depthwise_weights_stay)
+{
+	float depthwise[64 * 9], weights[64 * 64];
+	struct test_onnx *b = test_onnx_new(13);
+
+	test_onnx_noise(depthwise, FM_ARRAY_SIZE(depthwise), 1);
+	test_onnx_noise(weights, FM_ARRAY_SIZE(weights), 2);
+	test_onnx_input(b, "x", 4, (int64_t[]){1, 64, 4, 4});
+	test_onnx_floats(b, "depthwise", 4, (int64_t[]){64, 1, 3, 3}, depthwise);
+	test_onnx_floats(b, "w", 4, (int64_t[]){64, 64, 1, 1}, weights);
+	test_onnx_node(b, "Conv", "x,depthwise", "a");
+	test_onnx_attribute_int(b, "group", 64);
+	test_onnx_node(b, "Conv", "a,w", "y");
+	test_onnx_output(b, "y");
+	fm_cleanup(file_done) struct file file = take(b);
+	fm_cleanup(fm_onnx_quantized_done) struct fm_onnx_quantized quantized =
+	        quantize(&file, (struct fm_onnx_quantize_options){0});
+	fm_cleanup(fm_onnx_freep) struct fm_onnx_model *model = NULL;
+
+	cr_assert_eq(quantized.weight_count, 2);
+	cr_expect_eq(quantized.weights[0].bits, 32);
+	cr_expect_eq(quantized.weights[1].bits, 8);
+	cr_assert_eq(fm_onnx_parse(quantized.bytes, quantized.length, MEMORY, &model, NULL), FM_OK);
+	cr_assert_not_null(tensor_of(model, "depthwise"));
+	cr_expect_arr_eq(tensor_of(model, "depthwise")->data, depthwise, sizeof(depthwise));
+	cr_expect_null(tensor_of(model, "w"));
+}
+
 /* Opset 9's Slice, Clip, Unsqueeze, Squeeze, Split, Softmax over two axes, BatchNormalization, Dropout. */
 Test(onnx_quantize, raised_operators_compute_the_same)
 {
