@@ -8,6 +8,7 @@
 #include "lib/cpu/cpu.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,6 +186,9 @@ static enum fm_status serve(
 	return status;
 }
 
+/* Blocks from this size on are given back to the system when they are freed. */
+#define GIVE_BACK_BYTES (4 << 20)
+
 int main(int argc, char **argv)
 {
 	fm_cleanup(fm_config_done) struct fm_config config = {0};
@@ -196,6 +200,10 @@ int main(int argc, char **argv)
 
 	if (done >= 0)
 		return done;
+	/* Otherwise glibc moves the threshold up with each photo and keeps one, pixels and all, for each
+	 * worker. */
+	mallopt(M_MMAP_THRESHOLD, GIVE_BACK_BYTES);
+	mallopt(M_TRIM_THRESHOLD, GIVE_BACK_BYTES);
 	if (configure(&config, &arguments, &err)) {
 		fm_log(FM_LOG_ERROR, err.message, NULL);
 		return EXIT_CONFIG;

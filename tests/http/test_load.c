@@ -214,3 +214,47 @@ Test(load, many_requests_on_one_connection)
 	close(fd);
 	test_daemon_stop(&daemon);
 }
+
+static long resident_kib(pid_t pid)
+{
+	char path[64], line[256];
+	long kib = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			break;
+	}
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+/* Several sizes, because glibc learns from each that is freed. */
+Test(load, large_photos_do_not_stay_in_memory)
+{
+#ifdef __SANITIZE_ADDRESS__
+	cr_skip_test("the sanitizer keeps what is freed");
+#endif
+	static const int widths_px[] = {2400, 2800, 3200, 3400};
+	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 2\n");
+	struct fm_image small = test_scene(96, 64);
+	struct test_bytes photo = test_png_rgb(&small);
+
+	test_expect_status(test_photo(&daemon, "/v1/detect", photo.data, photo.length), 200, "a small photo");
+	test_bytes_done(&photo);
+	fm_image_done(&small);
+	long before_kib = resident_kib(daemon.pid);
+	for (size_t i = 0; i < 2 * sizeof(widths_px) / sizeof(widths_px[0]); i++) {
+		struct fm_image scene = test_scene(widths_px[i / 2], 3000);
+		struct test_bytes png = test_png_rgb(&scene);
+		test_expect_status(
+		        test_photo(&daemon, "/v1/detect", png.data, png.length), 200, "a large photo");
+		test_bytes_done(&png);
+		fm_image_done(&scene);
+	}
+	long kept_kib = resident_kib(daemon.pid) - before_kib;
+	cr_expect_lt(kept_kib, 16 << 10, "%ld KiB more than before", kept_kib);
+	test_daemon_stop(&daemon);
+}
