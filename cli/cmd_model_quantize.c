@@ -5,6 +5,7 @@
 #include "cli/tensors.h"
 #include "lib/base/file.h"
 #include "lib/base/size.h"
+#include "lib/face/pipeline.h"
 #include "lib/onnx/quantize.h"
 
 #include <stdio.h>
@@ -17,9 +18,12 @@
 
 struct job {
 	const char *in, *out;
+	const char *calibrate, *models_dir, *manifest; /* calibrate: a directory, or NULL */
+	long photos;
 	struct fm_onnx_quantize_options options;
 	char *bytes;
 	size_t length;
+	struct fm_crops crops;
 	struct fm_onnx_quantized quantized;
 	struct fm_net *net; /* the original in float32 */
 	struct fm_fidelity *fidelity;
@@ -28,6 +32,7 @@ struct job {
 static void job_done(struct job *job)
 {
 	free(job->bytes);
+	fm_crops_done(&job->crops);
 	fm_onnx_quantized_done(&job->quantized);
 	fm_net_free(job->net);
 	free(job->fidelity);
@@ -50,11 +55,16 @@ static enum fm_status quantize(struct job *job, struct fm_error *err)
 	enum fm_status status = fm_file_read(job->in, FM_ONNX_FILE_BYTES_MAX, &job->bytes, &job->length, err);
 	if (status)
 		return status;
-	status = fm_onnx_quantize(
-	        job->bytes, job->length, &job->options, PARSED_BYTES_MAX, &job->quantized, err);
+	if (job->calibrate)
+		status = fm_crops_load(job->calibrate, (size_t)job->photos, job->models_dir, job->manifest,
+		        job->bytes, job->length, &job->crops, err);
+	if (!status)
+		status = fm_onnx_quantize(
+		        job->bytes, job->length, &job->options, PARSED_BYTES_MAX, &job->quantized, err);
 	if (!status)
 		status = fm_fidelity_measure(job->bytes, job->length, job->quantized.bytes,
-		        job->quantized.length, &job->net, &job->fidelity, err);
+		        job->quantized.length, job->calibrate ? &job->crops : NULL, &job->net, &job->fidelity,
+		        err);
 	if (status)
 		return fm_fail_prefix(err, status, "cannot quantize %s", job->in);
 	return fm_output_write(job->out, job->quantized.bytes, job->quantized.length, err);
@@ -100,14 +110,18 @@ static json_t *report(const struct job *job)
 		before += quantized->weights[i].bytes_float32;
 		after += quantized->weights[i].bytes;
 	}
-	return json_pack("{s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
+	json_t *json = json_pack("{s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
 	        fm_json_text(job->in), "quantized", fm_json_text(job->out), "per",
 	        job->options.per_tensor ? "tensor" : "channel", "asymmetric", job->options.asymmetric,
 	        "opset", (json_int_t)quantized->opset, "file_bytes_before", (json_int_t)job->length,
 	        "file_bytes", (json_int_t)quantized->length, "ratio",
 	        (double)job->length / (double)quantized->length, "weight_bytes_before", (json_int_t)before,
-	        "weight_bytes", (json_int_t)after, "inputs_compared", FM_FIDELITY_INPUTS, "outputs",
+	        "weight_bytes", (json_int_t)after, "inputs_compared",
+	        job->calibrate ? (int)job->crops.count : FM_FIDELITY_INPUTS, "outputs",
 	        json_outputs(job->net, job->fidelity), "weights", json_weights(quantized));
+	if (json && job->calibrate)
+		json_object_set_new(json, "misses", json_integer((json_int_t)job->crops.misses));
+	return json;
 }
 
 static void print_tables(const struct job *job)
@@ -139,7 +153,8 @@ static void print_tables(const struct job *job)
 
 static int model_quantize_run(struct fm_call *call)
 {
-	fm_cleanup(job_done) struct job job = {0};
+	fm_cleanup(job_done) struct job job = {
+	        .models_dir = call->models_dir, .manifest = fm_models_defaults.embedding, .photos = 64};
 	const char *per = "channel";
 	bool as_json = false;
 	const struct fm_option options[] = {
@@ -149,6 +164,13 @@ static int model_quantize_run(struct fm_call *call)
 	                "uint8 with a zero point, not int8 around zero"},
 	        {"float-depthwise", FM_OPTION_FLAG, &job.options.float_depthwise, NULL,
 	                "leave large grouped convolutions in float32, too"},
+	        {"calibrate", FM_OPTION_TEXT, &job.calibrate, "DIR",
+	                "compare on the faces in DIR/PERSON/PHOTO, not on made-up inputs"},
+	        {"photos", FM_OPTION_COUNT, &job.photos, "N", "at most so many of them (default: 64)",
+	                .low = 1, .high = FM_CROPS_MAX},
+	        {"manifest", FM_OPTION_TEXT, &job.manifest, "NAME",
+	                "IN.onnx's own, for --calibrate (default: fr_feature)"},
+	        FM_OPTION_MODELS_ROW(&job.models_dir),
 	        {"json", FM_OPTION_FLAG, &as_json, NULL, "print one line of JSON"},
 	};
 	struct fm_error err;
@@ -196,7 +218,7 @@ const struct fm_command fm_cmd_model_quantize = {
                 "runs.\n"
                 "Prints size and signal-to-noise ratio of each weight, and the cosine of the outputs to the "
                 "original's in\n"
-                "float32, on made-up inputs.\n\n"
+                "float32, on made-up inputs or on faces.\n\n"
                 "With --float-depthwise and the defaults otherwise, results in int8 are those of the "
                 "original, bit for\n"
                 "bit, where no batch normalization is left to fold.",

@@ -68,7 +68,7 @@ static double cosine(const float *a, const float *b, size_t count)
 	return ab / sqrt(aa * bb);
 }
 
-static void compare(struct runners *runners, struct fm_fidelity *fidelity)
+static void compare(struct runners *runners, size_t inputs, struct fm_fidelity *fidelity)
 {
 	const struct fm_net *net = runners->at[ORIGINAL].net;
 
@@ -79,39 +79,44 @@ static void compare(struct runners *runners, struct fm_fidelity *fidelity)
 		        cosine(wanted, runners->at[QUANTIZED_FLOAT32].tensors.outputs[i], elements);
 		const double int8 = cosine(wanted, runners->at[QUANTIZED_INT8].tensors.outputs[i], elements);
 
-		fidelity[i].float32_mean += float32 / FM_FIDELITY_INPUTS;
-		fidelity[i].int8_mean += int8 / FM_FIDELITY_INPUTS;
+		fidelity[i].float32_mean += float32 / (double)inputs;
+		fidelity[i].int8_mean += int8 / (double)inputs;
 		fidelity[i].float32_min = fmin(fidelity[i].float32_min, float32);
 		fidelity[i].int8_min = fmin(fidelity[i].int8_min, int8);
 	}
 }
 
-static void measure(struct runners *runners, struct fm_fidelity *fidelity)
+static void measure(struct runners *runners, const struct fm_crops *crops, struct fm_fidelity *fidelity)
 {
 	const struct fm_net *net = runners->at[ORIGINAL].net;
+	const size_t inputs = crops ? crops->count : FM_FIDELITY_INPUTS;
 	struct fm_progress progress;
 	uint32_t states[RUNNERS] = {FM_TENSORS_SEED, FM_TENSORS_SEED, FM_TENSORS_SEED};
 
 	for (size_t i = 0; i < fm_net_output_count(net); i++)
 		fidelity[i] = (struct fm_fidelity){.float32_min = 1, .int8_min = 1};
 	fm_cpu_flush_denormals();
-	fm_progress_begin(&progress, "inputs", FM_FIDELITY_INPUTS);
-	for (size_t n = 0; n < FM_FIDELITY_INPUTS; n++) {
+	fm_progress_begin(&progress, crops ? "faces" : "inputs", inputs);
+	for (size_t n = 0; n < inputs; n++) {
 		for (size_t i = 0; i < RUNNERS; i++) {
 			struct runner *runner = &runners->at[i];
 
-			fm_tensors_fill_next(&runner->tensors, runner->net, &states[i]);
+			if (crops)
+				memcpy(runner->tensors.inputs[0], crops->inputs + n * crops->elements,
+				        crops->elements * sizeof(float));
+			else
+				fm_tensors_fill_next(&runner->tensors, runner->net, &states[i]);
 			fm_tensors_run(&runner->tensors, runner->session);
 		}
-		compare(runners, fidelity);
+		compare(runners, inputs, fidelity);
 		fm_progress_step(&progress);
 	}
 	fm_progress_end(&progress);
 }
 
 enum fm_status fm_fidelity_measure(const void *original, size_t original_length, const void *quantized,
-        size_t quantized_length, struct fm_net **ret_net, struct fm_fidelity **ret_fidelity,
-        struct fm_error *err)
+        size_t quantized_length, const struct fm_crops *crops, struct fm_net **ret_net,
+        struct fm_fidelity **ret_fidelity, struct fm_error *err)
 {
 	fm_cleanup(runners_done) struct runners runners = {0};
 	struct runner *at = runners.at;
@@ -129,7 +134,7 @@ enum fm_status fm_fidelity_measure(const void *original, size_t original_length,
 	        fm_calloc(fm_net_output_count(at[ORIGINAL].net) + 1, sizeof(*fidelity));
 	if (!fidelity)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the comparison");
-	measure(&runners, fidelity);
+	measure(&runners, crops, fidelity);
 	*ret_fidelity = fidelity;
 	*ret_net = fm_steal(at[ORIGINAL].net);
 	return FM_OK;

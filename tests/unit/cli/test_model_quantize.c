@@ -8,6 +8,8 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -117,6 +119,48 @@ Test(model_quantize, refuses_and_then_writes_nothing)
 	cr_expect_eq(fm_file_read(out, 1 << 20, &left, &length, NULL), FM_E_NOT_FOUND);
 }
 
+/* faces/ALICE/sample3.jpg and a photo that shows nobody. */
+static const char *make_faces(char path[TEST_CTL_PATH])
+{
+	char photo[TEST_CTL_PATH], person[TEST_CTL_PATH];
+	fm_autofree char *bytes = NULL;
+	size_t length;
+
+	test_ctl_photo("sample3.jpg", photo);
+	cr_assert_eq(fm_file_read(photo, (size_t)8 << 20, &bytes, &length, NULL), FM_OK);
+	cr_assert_eq(mkdir(test_ctl_path("faces", path), 0700), 0);
+	cr_assert_eq(mkdir(test_ctl_path("faces/ALICE", person), 0700), 0);
+	test_ctl_write("faces/ALICE/a.jpg", bytes, length);
+	test_ctl_write("faces/ALICE/blank.png", test_ctl_blank_png, TEST_CTL_BLANK_PNG_BYTES);
+	return path;
+}
+
+Test(model_quantize, compares_on_the_faces_in_photos)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH], faces[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	struct test_ctl_result result = test_ctl_run("model", "quantize", "--json", "--calibrate",
+	        make_faces(faces), model, test_ctl_path("q8.onnx", out), NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	const json_t *output = json_array_get(json_object_get(json, "outputs"), 0);
+	cr_expect_eq(test_ctl_number(json, "inputs_compared"), 1);
+	cr_expect_eq(test_ctl_number(json, "misses"), 1);
+	cr_expect_gt(test_ctl_number(output, "int8_cosine_mean"), 0.995);
+	cr_expect_eq(test_ctl_number(output, "int8_cosine_mean"), test_ctl_number(output, "int8_cosine_min"));
+	json_decref(json);
+	test_ctl_result_done(&result);
+
+	test_ctl_model("fr_landmark", model);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "quantize", "--calibrate", faces, model, out, NULL), "--manifest");
+	cr_assert_eq(unlink(test_ctl_path("faces/ALICE/a.jpg", model)), 0);
+	test_ctl_model("fr_feature", model);
+	test_ctl_expect_failure(test_ctl_run("model", "quantize", "--calibrate", faces, model, out, NULL),
+	        "none of 1 photos");
+}
+
 Test(model_quantize, called_wrongly)
 {
 	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "a.onnx", NULL), "is missing");
@@ -125,4 +169,6 @@ Test(model_quantize, called_wrongly)
 	test_ctl_expect_usage_error(
 	        test_ctl_run("model", "quantize", "--per", "row", "a.onnx", "b.onnx", NULL),
 	        "neither channel nor tensor");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("model", "quantize", "--photos", "0", "a.onnx", "b.onnx", NULL), "out of range");
 }
