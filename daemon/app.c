@@ -157,10 +157,11 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 	int64_t foreign = 0;
 	enum fm_status status = fm_config_gallery_path(app->config, &path, err);
 
-	if (!status)
-		status = lock_gallery(app, path, err);
+	/* The lock file comes second, so that nothing is left beside a file that is no gallery. */
 	if (!status)
 		status = fm_gallery_open(path, &app->gallery, err);
+	if (!status)
+		status = lock_gallery(app, path, err);
 	if (!status)
 		status = fm_index_create(app->models->embedding->dim, &app->index, err);
 	if (!status)

@@ -151,6 +151,31 @@ static void expect_run(const char *const *arguments, int status, const char *wan
 	cr_expect(strstr(output, wanted), "%s does not say \"%s\": %s", arguments[0], wanted, output);
 }
 
+Test(operations, a_foreign_file_is_left_alone)
+{
+	char directory[] = "/tmp/facematchd-test-XXXXXX", path[64], lock[80], output[1024], kept[16] = "";
+
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/notes.txt", directory);
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	cr_assert_geq(fputs("milk, eggs", file), 0);
+	fclose(file);
+	const char *const arguments[] = {"--listen", "127.0.0.1:0", "--gallery", path, NULL};
+	cr_expect_neq(test_daemon_run(arguments, output, sizeof(output)), 0);
+	cr_expect(strstr(output, "not a gallery"), "%s", output);
+	cr_expect_neq(access(lock, F_OK), 0, "a lock file beside it");
+	file = fopen(path, "r");
+	cr_assert_not_null(file);
+	cr_expect_not_null(fgets(kept, sizeof(kept), file));
+	cr_expect_str_eq(kept, "milk, eggs");
+	fclose(file);
+	unlink(lock);
+	unlink(path);
+	rmdir(directory);
+}
+
 Test(operations, command_line)
 {
 	expect_run((const char *[]){"--help", NULL}, 0, "usage: facematchd");
