@@ -48,6 +48,7 @@ outside=(
 	"xmmintrin.h lib/kernels/*|lib/cpu/*"
 	"arm_neon.h lib/kernels/*"
 	"cpuid.h lib/cpu/*"
+	"malloc.h daemon/main.c"
 	"microhttpd.h daemon/server.c"
 	"systemd/* daemon/*"
 	"jansson.h daemon/*|cli/*"
