@@ -106,25 +106,35 @@ void fm_nd_walk(const struct fm_nd *nd, size_t element_bytes, void *out, const v
 }
 
 /* Elements are moved through memcpy of a constant size: one load and one store. */
+static inline __attribute__((always_inline)) void copy_elements(char *out, const char *a, size_t rows,
+        size_t columns, ptrdiff_t out_row, ptrdiff_t a_row, ptrdiff_t out_step, ptrdiff_t a_step,
+        const size_t size)
+{
+	for (size_t i = 0; i < rows; i++, out += out_row, a += a_row)
+		for (size_t j = 0; j < columns; j++)
+			memcpy(out + (ptrdiff_t)j * out_step, a + (ptrdiff_t)j * a_step, size);
+}
+
+/* Rows of two elements, points and scores, are one element of twice the size. */
 static inline __attribute__((always_inline)) void copy_plane(
         const struct fm_nd *nd, void *out, const void *a, const size_t size)
 {
 	const size_t rows = nd->dims[nd->rank - 2], columns = nd->dims[nd->rank - 1];
-	const ptrdiff_t out_row = nd->strides[0][nd->rank - 2], out_step = nd->strides[0][nd->rank - 1];
-	const ptrdiff_t a_row = nd->strides[1][nd->rank - 2], a_step = nd->strides[1][nd->rank - 1];
+	const ptrdiff_t bytes = (ptrdiff_t)size;
+	const ptrdiff_t out_row = nd->strides[0][nd->rank - 2] * bytes;
+	const ptrdiff_t a_row = nd->strides[1][nd->rank - 2] * bytes;
+	const ptrdiff_t out_step = nd->strides[0][nd->rank - 1] * bytes;
+	const ptrdiff_t a_step = nd->strides[1][nd->rank - 1] * bytes;
+	const bool whole = out_step == bytes && a_step == bytes;
 
-	for (size_t i = 0; i < rows; i++) {
-		char *to = (char *)out + (ptrdiff_t)i * out_row * (ptrdiff_t)size;
-		const char *from = (const char *)a + (ptrdiff_t)i * a_row * (ptrdiff_t)size;
-
-		if (out_step == 1 && a_step == 1 && columns >= 16) {
-			memcpy(to, from, columns * size);
-			continue;
-		}
-		for (size_t j = 0; j < columns; j++)
-			memcpy(to + (ptrdiff_t)j * out_step * (ptrdiff_t)size,
-			        from + (ptrdiff_t)j * a_step * (ptrdiff_t)size, size);
-	}
+	if (whole && columns == 2)
+		copy_elements(out, a, rows, 1, out_row, a_row, 0, 0, 2 * size);
+	else if (whole && columns >= 16)
+		for (size_t i = 0; i < rows; i++)
+			memcpy((char *)out + (ptrdiff_t)i * out_row, (const char *)a + (ptrdiff_t)i * a_row,
+			        columns * size);
+	else
+		copy_elements(out, a, rows, columns, out_row, a_row, out_step, a_step, size);
 }
 
 static void copy_plane1(const struct fm_nd *nd, void *out, const void *a, const void *b)
