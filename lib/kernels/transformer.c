@@ -1,12 +1,14 @@
 #include "lib/kernels/transformer.h"
 
 #include "lib/kernels/attention.h"
+#include "lib/kernels/exp.h"
 #include "lib/kernels/gelu.h"
 #include "lib/kernels/layer_norm.h"
 
 #include "lib/base/banned.h"
 
 static const struct fm_transformer_kernels scalar = {
+        .exp_f32 = fm_exp_f32_scalar,
         .gelu_f32 = fm_gelu_f32_scalar,
         .layer_norm_f32 = fm_layer_norm_f32_scalar,
         .attention_f32 = fm_attention_f32_scalar,
@@ -14,12 +16,14 @@ static const struct fm_transformer_kernels scalar = {
 
 #if defined(__x86_64__)
 static const struct fm_transformer_kernels avx2 = {
+        .exp_f32 = fm_exp_f32_avx2,
         .gelu_f32 = fm_gelu_f32_avx2,
         .layer_norm_f32 = fm_layer_norm_f32_avx2,
         .attention_f32 = fm_attention_f32_avx2,
 };
 
 static const struct fm_transformer_kernels avx512vnni = {
+        .exp_f32 = fm_exp_f32_avx512vnni,
         .gelu_f32 = fm_gelu_f32_avx512vnni,
         .layer_norm_f32 = fm_layer_norm_f32_avx512vnni,
         .attention_f32 = fm_attention_f32_avx512vnni,

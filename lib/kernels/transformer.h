@@ -1,8 +1,8 @@
 /*
- * What transformer blocks compute between their matrix products: GELU, layer normalization over rows, and
- * cross-covariance attention. float32; every ISA gives the bits of the scalar row: multiply and add are
- * separate, sums over a row have sixteen interleaved accumulators, reduced as fm_dot_f32 does. Inputs hold no
- * NaN. Threads: pure. docs/KERNELS.md.
+ * What transformer blocks compute between their matrix products: exponentials, GELU, layer normalization over
+ * rows, and cross-covariance attention. float32; every ISA gives the bits of the scalar row: multiply and add
+ * are separate, sums over a row have sixteen interleaved accumulators, reduced as fm_dot_f32 does. Inputs
+ * hold no NaN. Threads: pure. docs/KERNELS.md.
  */
 #ifndef FM_KERNELS_TRANSFORMER_H
 #define FM_KERNELS_TRANSFORMER_H
@@ -23,6 +23,13 @@ struct fm_attention {
 };
 
 struct fm_transformer_kernels {
+	/*
+	 * out = e^x, error below 0.51 ulp, of any float: overflow gives infinity, results below the smallest
+	 * normal float give 0, with denormals flushed or not, what is not a number stays. May be in place.
+	 * Source: argument reduction to |r| <= ln(2)/2 and Taylor's polynomial, in double.
+	 */
+	void (*exp_f32)(float *out, const float *in, size_t count);
+
 	/*
 	 * out = x/2 (1 + erf(x / sqrt 2)), error below 1.2e-6 for |x| <= 5 and below 3e-7 |x| beyond. May be
 	 * in place. Source: Hendrycks and Gimpel 2016 (arXiv:1606.08415); a polynomial of degree 12 in x^2,

@@ -2,7 +2,6 @@
  * Softmax along one axis (opset 13 on), or over everything from the axis on (before: the tensor is seen as a
  * matrix split at the axis). The sum runs in index order.
  */
-#include "lib/nn/math.h"
 #include "lib/nn/op.h"
 
 #include "lib/base/banned.h"
@@ -54,32 +53,42 @@ static enum fm_status prepare(
 	return FM_OK;
 }
 
-static void one(float *out, const float *in, size_t length, size_t stride)
+/* May be in place. */
+static void subtract_max(float *out, const float *in, size_t length, size_t stride)
 {
-	float max = in[0], sum = 0.0f;
+	float max = in[0];
 
 	for (size_t i = 1; i < length; i++)
 		max = in[i * stride] > max ? in[i * stride] : max;
-	for (size_t i = 0; i < length; i++) {
-		out[i * stride] = fm_expf(in[i * stride] - max);
-		sum += out[i * stride];
-	}
 	for (size_t i = 0; i < length; i++)
-		out[i * stride] /= sum;
+		out[i * stride] = in[i * stride] - max;
 }
 
+static void divide_by_sum(float *x, size_t length, size_t stride)
+{
+	float sum = 0.0f;
+
+	for (size_t i = 0; i < length; i++)
+		sum += x[i * stride];
+	for (size_t i = 0; i < length; i++)
+		x[i * stride] /= sum;
+}
+
+/* The exponentials of all distributions at once, since one may be as short as two elements. */
 static void run_softmax(const struct fm_step *step, const struct fm_run *run)
 {
 	const struct softmax *softmax = step->state;
+	const size_t length = softmax->length, inner = softmax->inner, slab = length * inner;
 	const float *in = run->values[step->inputs[0]];
 	float *out = run->values[step->outputs[0]];
 
 	for (size_t i = 0; i < softmax->outer; i++)
-		for (size_t j = 0; j < softmax->inner; j++) {
-			size_t at = i * softmax->length * softmax->inner + j;
-
-			one(out + at, in + at, softmax->length, softmax->inner);
-		}
+		for (size_t j = 0; j < inner; j++)
+			subtract_max(out + i * slab + j, in + i * slab + j, length, inner);
+	fm_transformer_kernels_for(run->kernels->isa)->exp_f32(out, out, softmax->outer * slab);
+	for (size_t i = 0; i < softmax->outer; i++)
+		for (size_t j = 0; j < inner; j++)
+			divide_by_sum(out + i * slab + j, length, inner);
 }
 
 const struct fm_op fm_op_softmax = {

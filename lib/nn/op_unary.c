@@ -1,5 +1,4 @@
 /* Element by element, in whatever layout: Relu, Exp, Sigmoid, Clip. */
-#include "lib/nn/math.h"
 #include "lib/nn/op.h"
 
 #include <math.h>
@@ -62,8 +61,7 @@ static void run_exp(const struct fm_step *step, const struct fm_run *run)
 	const float *in = run->values[step->inputs[0]];
 	float *out = run->values[step->outputs[0]];
 
-	for (size_t i = 0, n = *(const size_t *)step->state; i < n; i++)
-		out[i] = fm_expf(in[i]);
+	fm_transformer_kernels_for(run->kernels->isa)->exp_f32(out, in, *(const size_t *)step->state);
 }
 
 const struct fm_op fm_op_exp = {
@@ -88,9 +86,13 @@ static void run_sigmoid(const struct fm_step *step, const struct fm_run *run)
 {
 	const float *in = run->values[step->inputs[0]];
 	float *out = run->values[step->outputs[0]];
+	const size_t n = *(const size_t *)step->state;
 
-	for (size_t i = 0, n = *(const size_t *)step->state; i < n; i++)
-		out[i] = 1.0f / (1.0f + fm_expf(-in[i]));
+	for (size_t i = 0; i < n; i++)
+		out[i] = -in[i];
+	fm_transformer_kernels_for(run->kernels->isa)->exp_f32(out, out, n);
+	for (size_t i = 0; i < n; i++)
+		out[i] = 1.0f / (1.0f + out[i]);
 }
 
 const struct fm_op fm_op_sigmoid = {

@@ -1,5 +1,5 @@
-/* GELU, layer normalization and attention: against definitions in double, and each ISA against the scalar
- * bits. */
+/* Exponentials, GELU, layer normalization and attention: against definitions in double, and each ISA against
+ * the scalar bits. */
 #include "lib/kernels/transformer.h"
 
 #include <criterion/criterion.h>
@@ -37,6 +37,35 @@ static float *blank(size_t count)
 	for (size_t i = 0; i < count + GUARD; i++)
 		values[i] = 77.0f;
 	return values;
+}
+
+/* exp_f32 against expf's definition is in tests/unit/nn/test_ops.c; here every pattern of bits, thinned out.
+ */
+Test(transformer, exp_has_the_same_bits_everywhere)
+{
+	enum { COUNT = 4099 };
+	static float x[COUNT], wanted[COUNT];
+	uint32_t bits = 0;
+
+	for (int round = 0; round < 256; round++) {
+		for (size_t i = 0; i < COUNT; i++, bits += 4093)
+			memcpy(&x[i], &bits, sizeof(bits));
+		for (size_t i = 0; i < COUNT; i++)
+			fm_transformer_kernels_for(FM_ISA_SCALAR)->exp_f32(&wanted[i], &x[i], 1);
+		for (int isa = 0; isa < FM_ISA_COUNT; isa++) {
+			const size_t count = COUNT - (size_t)round % 17;
+
+			if (!fm_isa_supported((enum fm_isa)isa))
+				continue;
+			float *got = blank(count);
+			fm_transformer_kernels_for((enum fm_isa)isa)->exp_f32(got, x, count);
+			same_and_guarded(got, wanted, count, "exp", isa);
+			memcpy(got, x, count * sizeof(*got));
+			fm_transformer_kernels_for((enum fm_isa)isa)->exp_f32(got, got, count);
+			same_and_guarded(got, wanted, count, "exp in place", isa);
+			free(got);
+		}
+	}
 }
 
 Test(transformer, gelu_is_what_erf_says)

@@ -1,0 +1,8 @@
+#include "lib/kernels/exp.h"
+
+#include "lib/base/banned.h"
+
+void fm_exp_f32_scalar(float *out, const float *in, size_t count)
+{
+	fm_exp_rows(out, in, count);
+}
