@@ -1,6 +1,7 @@
 #include "lib/kernels/kernels.h"
 
 #include "lib/base/size.h"
+#include "lib/kernels/columns.h"
 #include "lib/kernels/dot.h"
 #include "lib/kernels/dwconv.h"
 #include "lib/kernels/gemm_f32.h"
@@ -27,6 +28,7 @@ static const struct fm_kernels table[] = {
                                         .run = fm_gemm_f32_run_scalar,
                                 },
                         .quantize_rows = fm_quantize_rows_scalar,
+                        .quantize_columns = fm_quantize_columns_scalar,
                         .dwconv_f32 = fm_dwconv_f32_scalar,
                         .dot_s8 = fm_dot_s8_scalar,
                         .dot_f32 = fm_dot_f32_scalar,
@@ -70,6 +72,7 @@ static const struct fm_kernels table[] = {
                                         .run = fm_gemm_f32_run_avx2,
                                 },
                         .quantize_rows = fm_quantize_rows_avx2,
+                        .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
@@ -91,6 +94,7 @@ static const struct fm_kernels table[] = {
                                         .run = fm_gemm_f32_run_avx2,
                                 },
                         .quantize_rows = fm_quantize_rows_avx2,
+                        .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
@@ -112,6 +116,7 @@ static const struct fm_kernels table[] = {
                                         .run = fm_gemm_f32_run_avx2,
                                 },
                         .quantize_rows = fm_quantize_rows_avx2,
+                        .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
@@ -133,6 +138,7 @@ static const struct fm_kernels table[] = {
                                         .run = fm_gemm_f32_run_avx512vnni,
                                 },
                         .quantize_rows = fm_quantize_rows_avx512vnni,
+                        .quantize_columns = fm_quantize_columns_avx512vnni,
                         .dwconv_f32 = fm_dwconv_f32_avx512vnni,
                         .dot_s8 = fm_dot_s8_avx512vnni,
                         .dot_f32 = fm_dot_f32_avx512vnni,

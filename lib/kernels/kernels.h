@@ -105,6 +105,13 @@ struct fm_kernels {
 	        size_t m, size_t k, size_t k_padded);
 
 	/*
+	 * The same for the rows of a matrix that lies column by column, term t of row i being columns[t][i].
+	 * NULL where it would gain nothing over quantize_rows.
+	 */
+	void (*quantize_columns)(uint8_t *q, struct fm_row_quant *quant, const float *const *columns,
+	        size_t m, size_t k, size_t k_padded);
+
+	/*
 	 * out[y][x][c] = epilogue(sum over taps, row-major, of in * w; taps in the padding are left out).
 	 * The sum begins with the first product; without any tap it is -0.
 	 * The epilogue's residual is indexed by output pixel.

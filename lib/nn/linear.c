@@ -118,6 +118,16 @@ size_t fm_linear_scratch_bytes(const struct fm_linear *linear)
 	return codes_bytes(linear) + quant_bytes(linear) + norm;
 }
 
+static void run_gelu(const struct fm_linear *linear, const struct fm_transformer_kernels *kernels, float *out,
+        size_t out_stride, size_t m)
+{
+	if (linear->gelu && out_stride == linear->n)
+		kernels->gelu_f32(out, out, m * linear->n);
+	else if (linear->gelu)
+		for (size_t i = 0; i < m; i++)
+			kernels->gelu_f32(out + i * out_stride, out + i * out_stride, linear->n);
+}
+
 static void run_chunk(const struct fm_linear *linear, const struct fm_kernels *kernels, char *scratch,
         float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const struct fm_epilogue *epilogue)
@@ -148,11 +158,26 @@ static void run_chunk(const struct fm_linear *linear, const struct fm_kernels *k
 		kernels->gemm_f32.run(
 		        out, out_stride, a, a_stride, m, linear->packed, linear->n, linear->k, epilogue);
 	}
-	if (linear->gelu && out_stride == linear->n)
-		transformer->gelu_f32(out, out, m * linear->n);
-	else if (linear->gelu)
-		for (size_t i = 0; i < m; i++)
-			transformer->gelu_f32(out + i * out_stride, out + i * out_stride, linear->n);
+	run_gelu(linear, transformer, out, out_stride, m);
+}
+
+bool fm_linear_takes_codes(const struct fm_linear *linear)
+{
+	return linear->precision == FM_INT8 && !linear->grid && !linear->normalizes;
+}
+
+void fm_linear_run_codes(const struct fm_linear *linear, const struct fm_kernels *kernels, float *out,
+        size_t out_stride, const uint8_t *codes, const struct fm_row_quant *quant, size_t m,
+        const struct fm_epilogue *epilogue)
+{
+	struct fm_epilogue part = *epilogue;
+
+	if (linear->chain.residual)
+		part.residual = NULL;
+	kernels->gemm_u8s8.run(out, out_stride, codes, quant, m, linear->packed, linear->w_scale, linear->n,
+	        linear->k, &part);
+	run_gelu(linear, fm_transformer_kernels_for(kernels->isa), out, out_stride, m);
+	fm_chain_run(&linear->chain, kernels, out, out_stride, m, linear->n, epilogue->residual);
 }
 
 void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kernels, void *scratch,

@@ -43,6 +43,14 @@ void fm_linear_run(const struct fm_linear *linear, const struct fm_kernels *kern
         float *out, size_t out_stride, const float *a, size_t a_stride, size_t m,
         const struct fm_epilogue *epilogue);
 
+/* Whether each row's codes have a scale of their own and may come from fm_linear_run's caller. */
+bool fm_linear_takes_codes(const struct fm_linear *linear);
+
+/* The same for m rows that are quantized: codes [m][k_padded], int8 only. */
+void fm_linear_run_codes(const struct fm_linear *linear, const struct fm_kernels *kernels, float *out,
+        size_t out_stride, const uint8_t *codes, const struct fm_row_quant *quant, size_t m,
+        const struct fm_epilogue *epilogue);
+
 /*
  * The epilogue of a product from its own bias ([n] or NULL, times bias_factor) and what was fused behind it;
  * copies to the network's arena. weights, rows of k for each of n channels, are scaled in place. The residual

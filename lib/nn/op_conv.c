@@ -7,8 +7,10 @@
  *              products of their own. In int8 each patch has its own scale and zero point (measured on the
  * crops of test_networks.c: fr_feature keeps a mean cosine of 0.9985, with one scale per tensor 0.9980). A
  * network's first convolution has few channels and reads the caller's row-major image as it is, patches being
- * [channels][kernel_h][kernel_w] then: no step turns the image around.
+ * [channels][kernel_h][kernel_w] then: no step turns the image around. Where rows are wide, patches are
+ * quantized from columns (columns.h), a vector of patches at a time, and never gathered as floats.
  */
+#include "lib/nn/columns.h"
 #include "lib/nn/conv_shape.h"
 #include "lib/nn/linear.h"
 #include "lib/nn/patches.h"
@@ -28,6 +30,15 @@
 #define PATCH_BYTES    ((size_t)128 * 1024)
 #define PATCH_ROWS_MAX 192
 
+/*
+ * Patches come as columns where an output row fills a vector, a patch fills a store, and what lies under an
+ * output row stays in a near cache.
+ */
+#define COLUMNS_TERMS_MIN 16
+#define COLUMNS_WIDTH_MIN 16
+#define COLUMNS_WIDTH_MAX 1024
+#define COLUMNS_BYTES_MAX ((size_t)128 * 1024)
+
 enum kind { POINTWISE, DEPTHWISE, PATCHES };
 
 struct conv {
@@ -36,8 +47,9 @@ struct conv {
 	struct fm_epilogue epilogue;
 	/* pointwise, patches: one for each group */
 	struct fm_linear *linears;
-	size_t rows; /* patches in one chunk */
-	bool planar; /* the input is row-major */
+	size_t rows;        /* patches in one chunk */
+	bool planar;        /* the input is row-major */
+	size_t column_rows; /* output rows in one chunk whose patches come as columns; 0: as rows */
 	/* depthwise */
 	struct fm_dwconv_shape depthwise;
 	const float *taps;
@@ -120,6 +132,27 @@ static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_
 	return FM_OK;
 }
 
+static bool columns_suit(const struct fm_build *build, const struct conv *conv)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+
+	return build->kernels->quantize_columns && fm_linear_takes_codes(&conv->linears[0]) &&
+	       s->groups == 1 && conv->linears[0].k >= COLUMNS_TERMS_MIN && s->out_w >= COLUMNS_WIDTH_MIN &&
+	       s->out_w <= COLUMNS_WIDTH_MAX && fm_columns_scratch_bytes(s) <= COLUMNS_BYTES_MAX;
+}
+
+static size_t column_codes_bytes(const struct conv *conv)
+{
+	const size_t bytes = conv->column_rows * conv->shape.out_w * conv->linears[0].k_padded;
+
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t column_quant_bytes(const struct conv *conv)
+{
+	return (conv->column_rows * conv->shape.out_w * sizeof(struct fm_row_quant) + 63) & ~(size_t)63;
+}
+
 static enum fm_status prepare_products(const struct fm_build *build, struct fm_node *node,
         struct fm_step *step, struct conv *conv, float *weights, const float *weight_scale,
         struct fm_error *err)
@@ -146,7 +179,11 @@ static enum fm_status prepare_products(const struct fm_build *build, struct fm_n
 	snprintf(name, 64, "%sconv%zux%zu", s->groups > 1 ? "grouped " : "", s->kernel[0], s->kernel[1]);
 	step->info.op = name;
 	step->scratch_bytes = fm_linear_scratch_bytes(&linears[0]);
-	if (conv->kind == PATCHES) {
+	if (conv->kind == PATCHES && columns_suit(build, conv)) {
+		conv->column_rows = linears[0].chunk_rows < s->out_w ? 1 : linears[0].chunk_rows / s->out_w;
+		step->scratch_bytes =
+		        fm_columns_scratch_bytes(s) + column_codes_bytes(conv) + column_quant_bytes(conv);
+	} else if (conv->kind == PATCHES) {
 		size_t rows = PATCH_BYTES / sizeof(float) / k / 24 * 24, pixels = s->out_h * s->out_w;
 
 		conv->rows = rows < 24 ? 24 : rows > PATCH_ROWS_MAX ? PATCH_ROWS_MAX : rows;
@@ -233,6 +270,31 @@ static void run_patches(const struct conv *conv, const struct fm_run *run, const
 	}
 }
 
+static void run_columns(const struct conv *conv, const struct fm_run *run, const struct fm_epilogue *epilogue,
+        const float *in, float *out)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const struct fm_linear *linear = &conv->linears[0];
+	struct fm_columns columns = fm_columns_begin(run->scratch, s, conv->planar, in);
+	uint8_t *codes = (uint8_t *)run->scratch + fm_columns_scratch_bytes(s);
+	struct fm_row_quant *quant = (struct fm_row_quant *)(codes + column_codes_bytes(conv));
+	struct fm_epilogue part = *epilogue;
+
+	for (size_t y = 0; y < s->out_h; y += conv->column_rows) {
+		const size_t rows = s->out_h - y < conv->column_rows ? s->out_h - y : conv->column_rows;
+		const size_t at = y * s->out_w * s->out_channels;
+
+		for (size_t r = 0; r < rows; r++)
+			run->kernels->quantize_columns(codes + r * s->out_w * linear->k_padded,
+			        quant + r * s->out_w, fm_columns_row(&columns, y + r), s->out_w, linear->k,
+			        linear->k_padded);
+		if (epilogue->residual)
+			part.residual = epilogue->residual + at;
+		fm_linear_run_codes(linear, run->kernels, out + at, s->out_channels, codes, quant,
+		        rows * s->out_w, &part);
+	}
+}
+
 static void run_depthwise(const struct conv *conv, const struct fm_run *run,
         const struct fm_epilogue *epilogue, const float *in, float *out)
 {
@@ -261,7 +323,12 @@ static void run_conv(const struct fm_step *step, const struct fm_run *run)
 		        s->in_channels, s->out_h * s->out_w, &epilogue);
 		break;
 	case DEPTHWISE: run_depthwise(conv, run, &epilogue, in, out); break;
-	case PATCHES: run_patches(conv, run, &epilogue, in, out); break;
+	case PATCHES:
+		if (conv->column_rows)
+			run_columns(conv, run, &epilogue, in, out);
+		else
+			run_patches(conv, run, &epilogue, in, out);
+		break;
 	}
 }
 

@@ -29,6 +29,39 @@ static void codes_done(struct codes *codes)
 	guarded_free(codes->quant, codes->m * sizeof(*codes->quant));
 }
 
+/* Rows in columns of their own, each ending at an unreadable page, against quantize_rows. */
+static void compare_columns(const float *a, size_t m, size_t k, size_t k_padded)
+{
+	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k_padded);
+	float **columns = guarded_alloc(k * sizeof(*columns));
+
+	for (size_t t = 0; t < k; t++) {
+		columns[t] = guarded_alloc(m * sizeof(float));
+		for (size_t i = 0; i < m; i++)
+			columns[t][i] = a[i * k + t];
+	}
+	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
+		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+		struct codes codes = {.m = m, .k_padded = k_padded};
+
+		if (kernels == NULL || kernels->quantize_columns == NULL)
+			continue;
+		codes.q = guarded_alloc(m * k_padded);
+		codes.quant = guarded_alloc(m * sizeof(*codes.quant));
+		kernels->quantize_columns(
+		        codes.q, codes.quant, (const float *const *)columns, m, k, k_padded);
+		cr_assert_eq(memcmp(codes.quant, expected.quant, m * sizeof(*codes.quant)), 0,
+		        "%s: scale or zero, m %zu k %zu", fm_isa_name(kernels->isa), m, k);
+		cr_assert_eq(memcmp(codes.q, expected.q, m * k_padded), 0, "%s: codes, m %zu k %zu of %zu",
+		        fm_isa_name(kernels->isa), m, k, k_padded);
+		codes_done(&codes);
+	}
+	for (size_t t = 0; t < k; t++)
+		guarded_free(columns[t], m * sizeof(float));
+	guarded_free(columns, k * sizeof(*columns));
+	codes_done(&expected);
+}
+
 static void compare_all(const float *a, size_t a_stride, size_t m, size_t k, size_t k_padded)
 {
 	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, a_stride, m, k, k_padded);
@@ -193,4 +226,46 @@ Test(quantize, zeros_have_scale_one)
 		cr_assert_eq(codes.quant[0].zero, 0);
 		codes_done(&codes);
 	}
+}
+
+Test(quantize, columns_give_the_bits_of_rows)
+{
+	struct random random = {5};
+
+	for (int round = 0; round < 300; round++) {
+		size_t m = random_size(&random, 1, 50), k = random_size(&random, 1, 90);
+		size_t k_padded = k + random_size(&random, 0, 5);
+		float *a = guarded_floats(&random, m * k);
+		float factor = ldexpf(1.0f, (int)random_size(&random, 0, 240) - 120);
+		float shift = (float)random_size(&random, 0, 2) - 1.0f;
+
+		for (size_t i = 0; i < m * k; i++)
+			a[i] = (a[i] + shift) * factor;
+		compare_columns(a, m, k, k_padded);
+		guarded_free(a, m * k * sizeof(float));
+	}
+}
+
+Test(quantize, many_ranges_in_columns)
+{
+	const size_t m = 100000;
+	struct random random = {6};
+	float *a = guarded_floats(&random, m * 16);
+
+	compare_columns(a, m, 16, 16);
+	guarded_free(a, m * 16 * sizeof(float));
+}
+
+Test(quantize, flat_columns_and_limits)
+{
+	const float values[] = {0.0f, -0.0f, 1.0f, -1.0f, FLT_MIN, -FLT_MIN, FLT_TRUE_MIN, 1e-31f, -1e-31f,
+	        1e-30f, FLT_MAX / 2, -FLT_MAX / 2, FLT_MAX / 4, 255.0f};
+	const size_t count = sizeof(values) / sizeof(values[0]), k = 19;
+	float *a = guarded_alloc(count * count * k * sizeof(*a));
+
+	for (size_t i = 0; i < count * count; i++)
+		for (size_t t = 0; t < k; t++)
+			a[i * k + t] = t % 3 == 0 ? values[i / count] : values[i % count];
+	compare_columns(a, count * count, k, 20);
+	guarded_free(a, count * count * k * sizeof(*a));
 }

@@ -68,6 +68,24 @@ static const struct shape shapes[] = {
         {.channels = 1, .h = 13, .w = 17, .out = 6, .kernel = {3, 3}, .stride = {2, 2}, .pads = {0, 0, 1, 1}},
         {.channels = 5, .h = 4, .w = 3, .out = 3, .kernel = {3, 3}, .dilation = {3, 3}, .pads = {3, 3, 3, 3}},
         {.channels = 2, .h = 40, .w = 40, .out = 3, .kernel = {5, 5}, .pads = {2, 2, 2, 2}},
+        /* Output rows that fill a vector: patches come as columns. */
+        {.channels = 3,
+                .h = 15,
+                .w = 70,
+                .out = 16,
+                .kernel = {3, 3},
+                .stride = {2, 2},
+                .pads = {1, 1, 1, 1}},
+        {.channels = 3, .h = 7, .w = 61, .out = 5, .kernel = {3, 3}, .stride = {2, 3}, .pads = {0, 2, 1, 0}},
+        {.channels = 8,
+                .h = 30,
+                .w = 40,
+                .out = 16,
+                .kernel = {3, 3},
+                .dilation = {5, 5},
+                .pads = {5, 5, 5, 5}},
+        {.channels = 13, .h = 9, .w = 33, .out = 20, .kernel = {3, 3}, .pads = {1, 1, 1, 1}},
+        {.channels = 6, .h = 5, .w = 40, .out = 7, .kernel = {2, 4}, .stride = {1, 2}, .pads = {0, 1, 1, 2}},
 };
 
 static int64_t one_if_zero(int64_t v)

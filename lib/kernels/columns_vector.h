@@ -1,0 +1,152 @@
+/*
+ * quantize_columns for AVX2 and AVX-512BW. A lane is a row: ranges need no reduction across lanes, divisions
+ * are shared by a vector of rows, and the codes are turned around, sixteen terms at a time, once they are
+ * bytes.
+ */
+#ifndef FM_KERNELS_COLUMNS_VECTOR_H
+#define FM_KERNELS_COLUMNS_VECTOR_H
+
+#include "lib/kernels/columns.h"
+#include "lib/kernels/vector.h"
+
+#define LANES FM_VECTOR_LANES
+#define TERMS 16 /* codes of one row that are stored at once */
+
+/* All but broadcast and round work within each 128 bits, four rows. */
+#if defined(__AVX512BW__)
+typedef __m512i bytes;
+#define BROADCAST(x)   _mm512_broadcast_i32x4(x)
+#define ROUND(x)       ((fm_vector_int)_mm512_cvtps_epi32((__m512)(x)))
+#define PACK_S16(a, b) _mm512_packs_epi32((__m512i)(a), (__m512i)(b))
+#define PACK_U8(a, b)  _mm512_packus_epi16(a, b)
+#define SHUFFLE(a, b)  _mm512_shuffle_epi8(a, b)
+#define LOW_32(a, b)   _mm512_unpacklo_epi32(a, b)
+#define HIGH_32(a, b)  _mm512_unpackhi_epi32(a, b)
+#define LOW_64(a, b)   _mm512_unpacklo_epi64(a, b)
+#define HIGH_64(a, b)  _mm512_unpackhi_epi64(a, b)
+#else
+typedef __m256i bytes;
+#define BROADCAST(x)   _mm256_broadcastsi128_si256(x)
+#define ROUND(x)       ((fm_vector_int)_mm256_cvtps_epi32((__m256)(x)))
+#define PACK_S16(a, b) _mm256_packs_epi32((__m256i)(a), (__m256i)(b))
+#define PACK_U8(a, b)  _mm256_packus_epi16(a, b)
+#define SHUFFLE(a, b)  _mm256_shuffle_epi8(a, b)
+#define LOW_32(a, b)   _mm256_unpacklo_epi32(a, b)
+#define HIGH_32(a, b)  _mm256_unpackhi_epi32(a, b)
+#define LOW_64(a, b)   _mm256_unpacklo_epi64(a, b)
+#define HIGH_64(a, b)  _mm256_unpackhi_epi64(a, b)
+#endif
+
+/* The 128-bit lanes, to rows that are four apart. */
+FM_INLINE void store_lanes(uint8_t *to, size_t k_padded, bytes from)
+{
+#if defined(__AVX512BW__)
+	_mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(from));
+	_mm_storeu_si128((__m128i *)(to + 4 * k_padded), _mm512_extracti32x4_epi32(from, 1));
+	_mm_storeu_si128((__m128i *)(to + 8 * k_padded), _mm512_extracti32x4_epi32(from, 2));
+	_mm_storeu_si128((__m128i *)(to + 12 * k_padded), _mm512_extracti32x4_epi32(from, 3));
+#else
+	_mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(from));
+	_mm_storeu_si128((__m128i *)(to + 4 * k_padded), _mm256_extracti128_si256(from, 1));
+#endif
+}
+
+FM_INLINE fm_vector_int constant(int32_t x)
+{
+	return x - (fm_vector_int){0};
+}
+
+FM_INLINE fm_vector choose(fm_vector_int mask, fm_vector a, fm_vector b)
+{
+	return (fm_vector)((mask & (fm_vector_int)a) | (~mask & (fm_vector_int)b));
+}
+
+FM_INLINE fm_vector_int choose_int(fm_vector_int mask, fm_vector_int a, fm_vector_int b)
+{
+	return (mask & a) | (~mask & b);
+}
+
+/* TERMS codes of rows `i` on. */
+FM_INLINE void quantize_terms(uint8_t *to, size_t k_padded, const float *const *columns, size_t i,
+        fm_vector inverse, fm_vector_int zero)
+{
+	/* Four terms of four rows to four rows of four terms. */
+	const bytes turn = BROADCAST(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+	bytes fours[TERMS / 4];
+
+	FM_UNROLL
+	for (size_t v = 0; v < TERMS / 4; v++) {
+		fm_vector_int s[4];
+
+		FM_UNROLL
+		for (size_t j = 0; j < 4; j++)
+			s[j] = ROUND(fm_vector_load(columns[4 * v + j] + i) * inverse) + zero;
+		fours[v] = SHUFFLE(PACK_U8(PACK_S16(s[0], s[1]), PACK_S16(s[2], s[3])), turn);
+	}
+	const bytes a = LOW_32(fours[0], fours[1]), b = LOW_32(fours[2], fours[3]);
+	const bytes c = HIGH_32(fours[0], fours[1]), d = HIGH_32(fours[2], fours[3]);
+
+	store_lanes(to, k_padded, LOW_64(a, b));
+	store_lanes(to + k_padded, k_padded, HIGH_64(a, b));
+	store_lanes(to + 2 * k_padded, k_padded, LOW_64(c, d));
+	store_lanes(to + 3 * k_padded, k_padded, HIGH_64(c, d));
+}
+
+/* LANES rows from `i` on. */
+FM_INLINE void quantize_vector(uint8_t *q, struct fm_row_quant *quant, const float *const *columns, size_t i,
+        size_t k, size_t k_padded)
+{
+	fm_vector low[2] = {0}, high[2] = {0};
+	uint8_t *to = q + i * k_padded;
+	const uint32_t padding = 0;
+	size_t t;
+
+	for (t = 0; t + 2 <= k; t += 2) {
+		FM_UNROLL
+		for (size_t j = 0; j < 2; j++) {
+			const fm_vector x = fm_vector_load(columns[t + j] + i);
+			low[j] = fm_vector_min(low[j], x);
+			high[j] = fm_vector_max(high[j], x);
+		}
+	}
+	if (t < k) {
+		low[0] = fm_vector_min(low[0], fm_vector_load(columns[t] + i));
+		high[0] = fm_vector_max(high[0], fm_vector_load(columns[t] + i));
+	}
+	low[0] = fm_vector_min(low[0], low[1]);
+	const fm_vector range = fm_vector_max(high[0], high[1]) - low[0], one = fm_vector_all(1.0f);
+	const fm_vector scale =
+	        choose(range < fm_vector_all(FM_QUANT_RANGE_MIN), one, range / fm_vector_all(255.0f));
+	fm_vector_int zero = ROUND(-low[0] / scale);
+
+	zero = choose_int(zero > constant(0), zero, constant(0));
+	zero = choose_int(zero < constant(255), zero, constant(255));
+	FM_UNROLL
+	for (size_t r = 0; r < LANES; r++)
+		quant[i + r] = (struct fm_row_quant){.scale = scale[r], .zero = zero[r]};
+	for (size_t r = 0; k < k_padded && r < LANES; r++) {
+		/* A matrix product asks for less than four; a constant size is one store, not a call. */
+		if (k_padded < k + sizeof(padding))
+			memcpy(to + (r + 1) * k_padded - sizeof(padding), &padding, sizeof(padding));
+		else
+			memset(to + r * k_padded + k, 0, k_padded - k);
+	}
+	for (t = 0; t + TERMS <= k; t += TERMS)
+		quantize_terms(to + t, k_padded, columns + t, i, one / scale, zero);
+	/* The last ones overlap their neighbours: the same codes once more. */
+	if (t < k)
+		quantize_terms(to + k - TERMS, k_padded, columns + k - TERMS, i, one / scale, zero);
+}
+
+FM_INLINE void quantize_columns(uint8_t *q, struct fm_row_quant *quant, const float *const *columns, size_t m,
+        size_t k, size_t k_padded)
+{
+	if (m < LANES || k < TERMS) {
+		fm_quantize_columns_scalar(q, quant, columns, m, k, k_padded);
+		return;
+	}
+	for (size_t i = 0; i < m; i += LANES)
+		quantize_vector(q, quant, columns, i + LANES <= m ? i : m - LANES, k, k_padded);
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* Columns hold what gathered patches hold, in every form of convolution that has one group. */
+#include "lib/nn/columns.h"
+#include "lib/nn/patches.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "lib/base/banned.h"
+
+static uint32_t next(uint32_t *state)
+{
+	*state = *state * 1664525 + 1013904223;
+	return *state >> 8;
+}
+
+static size_t between(uint32_t *state, size_t low, size_t high)
+{
+	return low + next(state) % (high - low + 1);
+}
+
+static void *alloc64(size_t bytes)
+{
+	void *p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+
+	cr_assert_not_null(p);
+	return p;
+}
+
+/* One side of the output, at least one pixel long: the input grows until it is. */
+static size_t out_side(size_t *in, size_t pad_before, size_t pad_after, size_t reach, size_t stride)
+{
+	while (*in + pad_before + pad_after < reach)
+		++*in;
+	return (*in + pad_before + pad_after - reach) / stride + 1;
+}
+
+static struct fm_conv_shape random_shape(uint32_t *state)
+{
+	struct fm_conv_shape s = {.in_h = between(state, 1, 12),
+	        .in_w = between(state, 1, 40),
+	        .in_channels = between(state, 1, 9),
+	        .out_channels = 1,
+	        .groups = 1};
+
+	for (int i = 0; i < 2; i++) {
+		s.kernel[i] = between(state, 1, 5);
+		s.stride[i] = between(state, 1, 4);
+		s.dilation[i] = between(state, 1, 4);
+		s.pad[i] = between(state, 0, 6);
+	}
+	s.out_h = out_side(
+	        &s.in_h, s.pad[0], between(state, 0, 6), (s.kernel[0] - 1) * s.dilation[0] + 1, s.stride[0]);
+	s.out_w = out_side(
+	        &s.in_w, s.pad[1], between(state, 0, 6), (s.kernel[1] - 1) * s.dilation[1] + 1, s.stride[1]);
+	return s;
+}
+
+Test(columns, hold_what_patches_hold)
+{
+	uint32_t state = 1;
+
+	for (int round = 0; round < 1500; round++) {
+		const struct fm_conv_shape s = random_shape(&state);
+		const bool planar = next(&state) & 1;
+		const size_t in_count = s.in_h * s.in_w * s.in_channels, pixels = s.out_h * s.out_w;
+		const size_t k = s.kernel[0] * s.kernel[1] * s.in_channels;
+		/* Exactly as long as they are said to be, so that AddressSanitizer sees a step too far. */
+		float *in = malloc(in_count * sizeof(*in)), *patches = malloc(pixels * k * sizeof(*patches));
+		void *scratch = alloc64(fm_columns_scratch_bytes(&s));
+
+		cr_assert(in && patches);
+		cr_assert_eq(fm_columns_scratch_bytes(&s) % 64, 0);
+		memset(scratch, 0x7f, fm_columns_scratch_bytes(&s));
+		for (size_t i = 0; i < in_count; i++)
+			in[i] = (float)(i + 1);
+		fm_patches_gather(patches, in, &s, planar, 0, pixels);
+		struct fm_columns columns = fm_columns_begin(scratch, &s, planar, in);
+		for (size_t y = 0; y < s.out_h; y++) {
+			const float *const *row = fm_columns_row(&columns, y);
+
+			for (size_t x = 0; x < s.out_w; x++)
+				for (size_t t = 0; t < k; t++)
+					cr_assert_eq(row[t][x], patches[(y * s.out_w + x) * k + t],
+					        "round %d: y %zu x %zu term %zu", round, y, x, t);
+		}
+		free(in);
+		free(patches);
+		free(scratch);
+	}
+}
