@@ -49,6 +49,17 @@ FM_INLINE __m256 fm_slope_avx2(const struct fm_epilogue *epilogue, size_t channe
 	return fm_load_avx2(epilogue->slope + channel, lanes);
 }
 
+FM_INLINE __m256 fm_clip_avx2(__m256 v, __m256 low, __m256 high)
+{
+	return _mm256_min_ps(_mm256_max_ps(v, low), high);
+}
+
+FM_INLINE __m256 fm_slope_by_avx2(__m256 v, __m256 slope)
+{
+	__m256 positive = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ);
+	return _mm256_blendv_ps(_mm256_mul_ps(v, slope), v, positive);
+}
+
 /* Bias, residual (NULL: none) and activation. */
 FM_INLINE __m256 fm_finish_avx2(const struct fm_epilogue *epilogue, __m256 v, __m256 bias, __m256 slope,
         const float *residual, size_t lanes)
@@ -56,12 +67,10 @@ FM_INLINE __m256 fm_finish_avx2(const struct fm_epilogue *epilogue, __m256 v, __
 	v = _mm256_add_ps(v, bias);
 	if (residual != NULL)
 		v = _mm256_add_ps(v, fm_load_avx2(residual, lanes));
-	if (fm_epilogue_clips(epilogue)) {
-		v = _mm256_max_ps(v, _mm256_set1_ps(fm_epilogue_low(epilogue)));
-		return _mm256_min_ps(v, _mm256_set1_ps(fm_epilogue_high(epilogue)));
-	}
-	__m256 positive = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ);
-	return _mm256_blendv_ps(_mm256_mul_ps(v, slope), v, positive);
+	if (fm_epilogue_clips(epilogue))
+		return fm_clip_avx2(v, _mm256_set1_ps(fm_epilogue_low(epilogue)),
+		        _mm256_set1_ps(fm_epilogue_high(epilogue)));
+	return fm_slope_by_avx2(v, slope);
 }
 
 #endif

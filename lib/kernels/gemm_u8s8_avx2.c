@@ -62,8 +62,10 @@ struct block {
 	const uint8_t *a;
 	const struct fm_row_quant *a_quant;
 	size_t m;
-	const struct fm_epilogue *epilogue;
+	bool clips;
+	__m256 low, high;      /* where it clips */
 	const float *residual; /* at this block's first column, or NULL */
+	size_t residual_stride;
 };
 
 /*
@@ -78,33 +80,38 @@ FM_INLINE __m256i add_products(__m256i sum, __m256i a, __m256i w)
 	return sum;
 }
 
+/* Constant kinds of epilogue, so that no branch is left between a tile's vectors. */
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
-        __m256i acc[ROWS_MAX][VECTORS_MAX])
+        __m256i acc[ROWS_MAX][VECTORS_MAX], bool clips, bool has_residual)
 {
-	const struct fm_epilogue *epilogue = block->epilogue;
+	const struct fm_row_quant *quant = block->a_quant + row;
+	const float *residual = has_residual ? block->residual + row * block->residual_stride : NULL;
+	float *out = block->out + row * block->out_stride;
 
 	FM_UNROLL
 	for (size_t r = 0; r < rows; r++) {
-		const struct fm_row_quant *quant = &block->a_quant[row + r];
-		__m256i zero = _mm256_set1_epi32(quant->zero);
-		__m256 scale = _mm256_set1_ps(quant->scale);
-		float *out = block->out + (row + r) * block->out_stride;
+		__m256i zero = _mm256_set1_epi32(quant[r].zero);
+		__m256 scale = _mm256_set1_ps(quant[r].scale);
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			size_t lanes = v + 1 == vectors ? block->last : LANES;
-			const float *residual = block->residual;
-			if (residual != NULL)
-				residual += (row + r) * epilogue->residual_stride + v * LANES;
 			__m256i w_sum =
 			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes));
 			__m256i sum = _mm256_sub_epi32(acc[r][v], _mm256_mullo_epi32(zero, w_sum));
 			__m256 value =
 			        _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, block->scale[v]));
-			value = fm_finish_avx2(
-			        epilogue, value, block->bias[v], block->slope[v], residual, lanes);
+
+			value = _mm256_add_ps(value, block->bias[v]);
+			if (has_residual)
+				value = _mm256_add_ps(value, fm_load_avx2(residual + v * LANES, lanes));
+			value = clips ? fm_clip_avx2(value, block->low, block->high)
+			              : fm_slope_by_avx2(value, block->slope[v]);
 			fm_store_avx2(out + v * LANES, value, lanes);
 		}
+		out += block->out_stride;
+		if (has_residual)
+			residual += block->residual_stride;
 	}
 }
 
@@ -148,7 +155,14 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 		a += GROUP;
 		w += GROUP_BYTES;
 	}
-	store_tile(block, row, rows, vectors, acc);
+	if (block->residual != NULL && block->clips)
+		store_tile(block, row, rows, vectors, acc, true, true);
+	else if (block->residual != NULL)
+		store_tile(block, row, rows, vectors, acc, false, true);
+	else if (block->clips)
+		store_tile(block, row, rows, vectors, acc, true, false);
+	else
+		store_tile(block, row, rows, vectors, acc, false, false);
 }
 
 FM_INLINE void multiply_rows(const struct block *block, size_t rows, size_t vectors)
@@ -172,7 +186,10 @@ void fm_gemm_u8s8_run_avx2(float *out, size_t out_stride, const uint8_t *a,
 	        .a = a,
 	        .a_quant = a_quant,
 	        .m = m,
-	        .epilogue = epilogue,
+	        .clips = fm_epilogue_clips(epilogue),
+	        .low = _mm256_set1_ps(fm_epilogue_low(epilogue)),
+	        .high = _mm256_set1_ps(fm_epilogue_high(epilogue)),
+	        .residual_stride = epilogue->residual_stride,
 	};
 
 	for (size_t j = 0; j < n; j += VECTORS_MAX * LANES) {

@@ -1,5 +1,5 @@
 /*
- * Two passes over blocks of rows. The first finds the ranges of four rows at a time, so that they share the
+ * Two passes over blocks of rows. The first finds the ranges of eight rows at a time, so that they share the
  * reductions across lanes and the divisions; the second, in which nothing waits for these any more,
  * quantizes.
  */
@@ -11,43 +11,91 @@
 #include "lib/base/banned.h"
 
 #define LANES FM_LANES_AVX2
-#define ROWS  4
+#define ROWS  8  /* whose ranges are one vector */
 #define BLOCK 16 /* a multiple of ROWS, few enough to stay in the first cache for the second pass */
 
-/* Lanes [a b c d] of the result: the lowest of each vector. */
-FM_INLINE __m128 lowest(__m256 a, __m256 b, __m256 c, __m256 d)
+/* Of four vectors, to twice [a b c d], each of four other elements. */
+FM_INLINE __m256 lowest_of_four(const __m256 v[4])
 {
-	__m256 ab = _mm256_min_ps(_mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 cd = _mm256_min_ps(_mm256_shuffle_ps(c, d, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm256_shuffle_ps(c, d, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 all = _mm256_min_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
+	__m256 ab = _mm256_min_ps(_mm256_shuffle_ps(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm256_shuffle_ps(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
+	__m256 cd = _mm256_min_ps(_mm256_shuffle_ps(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm256_shuffle_ps(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
+	return _mm256_min_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
 	        _mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1)));
-	return _mm_min_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
 }
 
-FM_INLINE __m128 highest(__m256 a, __m256 b, __m256 c, __m256 d)
+FM_INLINE __m256 highest_of_four(const __m256 v[4])
 {
-	__m256 ab = _mm256_max_ps(_mm256_shuffle_ps(a, b, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 cd = _mm256_max_ps(_mm256_shuffle_ps(c, d, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm256_shuffle_ps(c, d, _MM_SHUFFLE(3, 2, 3, 2)));
-	__m256 all = _mm256_max_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
+	__m256 ab = _mm256_max_ps(_mm256_shuffle_ps(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm256_shuffle_ps(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
+	__m256 cd = _mm256_max_ps(_mm256_shuffle_ps(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm256_shuffle_ps(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
+	return _mm256_max_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0)),
 	        _mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1)));
-	return _mm_max_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
 }
 
-/* Widens each row's range by its next vector, of `lanes` elements: past the end it is 0, which is in every
- * range. */
-FM_INLINE void widen(__m256 low[ROWS], __m256 high[ROWS], const float *a, size_t a_stride,
-        const size_t index[ROWS], size_t lanes)
+/* What four rows from `first` on span; past the last row it is that row again. */
+FM_INLINE void span_four(__m256 *ret_low, __m256 *ret_high, const float *a, size_t a_stride, size_t first,
+        size_t last, size_t k)
 {
+	const float *row[4];
+	__m256 low[4], high[4];
+
 	FM_UNROLL
-	for (size_t r = 0; r < ROWS; r++) {
-		__m256 x = fm_load_avx2(a + index[r] * a_stride, lanes);
-		low[r] = _mm256_min_ps(low[r], x);
-		high[r] = _mm256_max_ps(high[r], x);
+	for (size_t r = 0; r < 4; r++) {
+		row[r] = a + (first + r < last ? first + r : last) * a_stride;
+		low[r] = high[r] = fm_load_avx2(row[r], k);
 	}
+	/* The last vector overlaps its neighbour, which changes no range. */
+	for (size_t t = LANES; t < k; t += LANES) {
+		const size_t at = t + LANES <= k ? t : k - LANES;
+
+		FM_UNROLL
+		for (size_t r = 0; r < 4; r++) {
+			__m256 x = _mm256_loadu_ps(row[r] + at);
+			low[r] = _mm256_min_ps(low[r], x);
+			high[r] = _mm256_max_ps(high[r], x);
+		}
+	}
+	*ret_low = lowest_of_four(low);
+	*ret_high = highest_of_four(high);
+}
+
+/* Scale, its inverse and zero point of `rows` rows, which are at most ROWS. */
+FM_INLINE void find_ranges(float inverse[ROWS], int32_t zeros[ROWS], struct fm_row_quant *quant,
+        const float *a, size_t a_stride, size_t rows, size_t k)
+{
+	__m256 low[2], high[2];
+
+	FM_UNROLL
+	for (size_t f = 0; f < 2; f++)
+		span_four(&low[f], &high[f], a, a_stride, 4 * f, rows - 1, k);
+	__m256 lows = _mm256_min_ps(
+	        _mm256_permute2f128_ps(low[0], low[1], 0x20), _mm256_permute2f128_ps(low[0], low[1], 0x31));
+	__m256 highs = _mm256_max_ps(_mm256_permute2f128_ps(high[0], high[1], 0x20),
+	        _mm256_permute2f128_ps(high[0], high[1], 0x31));
+	lows = _mm256_min_ps(lows, _mm256_setzero_ps());
+	highs = _mm256_max_ps(highs, _mm256_setzero_ps());
+	__m256 range = _mm256_sub_ps(highs, lows);
+	__m256 flat = _mm256_cmp_ps(range, _mm256_set1_ps(FM_QUANT_RANGE_MIN), _CMP_LT_OS);
+	__m256 one = _mm256_set1_ps(1.0f);
+	__m256 scale = _mm256_blendv_ps(_mm256_div_ps(range, _mm256_set1_ps(255.0f)), one, flat);
+	__m256 negated = _mm256_xor_ps(lows, _mm256_set1_ps(-0.0f));
+	__m256i zero = _mm256_cvtps_epi32(_mm256_div_ps(negated, scale));
+	zero = _mm256_min_epi32(_mm256_max_epi32(zero, _mm256_setzero_si256()), _mm256_set1_epi32(255));
+	_mm256_storeu_ps(inverse, _mm256_div_ps(one, scale));
+	_mm256_storeu_si256((__m256i *)zeros, zero);
+
+	/* Pairs of scale and zero: rows 0 1 4 5 and 2 3 6 7, then in order. */
+	struct fm_row_quant quants[ROWS];
+	struct fm_row_quant *to = rows == ROWS ? quant : quants;
+	__m256i scales = _mm256_castps_si256(scale);
+	__m256i even = _mm256_unpacklo_epi32(scales, zero), odd = _mm256_unpackhi_epi32(scales, zero);
+	_mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(even, odd, 0x20));
+	_mm256_storeu_si256((__m256i *)(to + ROWS / 2), _mm256_permute2x128_si256(even, odd, 0x31));
+	if (rows < ROWS)
+		memcpy(quant, quants, rows * sizeof(*quant));
 }
 
 FM_INLINE __m256i round_to_s32(__m256 x, __m256 inverse, __m256i zero)
@@ -64,11 +112,18 @@ FM_INLINE void quantize_vector(uint8_t *codes, const float *from, size_t count, 
 	memcpy(codes, &eight, count);
 }
 
-FM_INLINE void quantize_row(
-        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+FM_INLINE void store_codes(uint8_t *codes, __m256i s0, __m256i s1, __m256i s2, __m256i s3)
 {
 	/* vpackssdw and vpackuswb work within 128-bit lanes; this puts the eight groups of four in order. */
 	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+	__m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(s0, s1), _mm256_packs_epi32(s2, s3));
+
+	_mm256_storeu_si256((__m256i *)codes, _mm256_permutevar8x32_epi32(bytes, order));
+}
+
+FM_INLINE void quantize_row(
+        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+{
 	const __m256 inverse = _mm256_set1_ps(inverse_scale);
 	const __m256i zero = _mm256_set1_epi32(zero_point);
 	const uint32_t padding = 0;
@@ -84,8 +139,7 @@ FM_INLINE void quantize_row(
 		__m256i s1 = round_to_s32(_mm256_loadu_ps(row + t + 8), inverse, zero);
 		__m256i s2 = round_to_s32(_mm256_loadu_ps(row + t + 16), inverse, zero);
 		__m256i s3 = round_to_s32(_mm256_loadu_ps(row + t + 24), inverse, zero);
-		__m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(s0, s1), _mm256_packs_epi32(s2, s3));
-		_mm256_storeu_si256((__m256i *)(codes + t), _mm256_permutevar8x32_epi32(bytes, order));
+		store_codes(codes + t, s0, s1, s2, s3);
 	}
 	for (; t + LANES <= k; t += LANES)
 		quantize_vector(codes + t, row + t, LANES, inverse, zero);
@@ -96,53 +150,46 @@ FM_INLINE void quantize_row(
 		quantize_vector(codes, row, k, inverse, zero);
 }
 
-/* Scale, its inverse and zero point of the next ROWS rows, or of the `m` that are left. */
-FM_INLINE void find_ranges(
-        float *inverse, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m, size_t k)
+/* Two rows of sixteen terms, without padding. */
+FM_INLINE void quantize_two_rows(
+        uint8_t *codes, const float *a, size_t a_stride, const float inverse[2], const int32_t zeros[2])
 {
-	size_t index[ROWS], t;
-	__m256 low[ROWS], high[ROWS];
+	__m256 inverse0 = _mm256_set1_ps(inverse[0]), inverse1 = _mm256_set1_ps(inverse[1]);
+	__m256i zero0 = _mm256_set1_epi32(zeros[0]), zero1 = _mm256_set1_epi32(zeros[1]);
 
-	FM_UNROLL
-	for (size_t r = 0; r < ROWS; r++) {
-		index[r] = r < m ? r : m - 1;
-		low[r] = high[r] = _mm256_setzero_ps();
+	store_codes(codes, round_to_s32(_mm256_loadu_ps(a), inverse0, zero0),
+	        round_to_s32(_mm256_loadu_ps(a + LANES), inverse0, zero0),
+	        round_to_s32(_mm256_loadu_ps(a + a_stride), inverse1, zero1),
+	        round_to_s32(_mm256_loadu_ps(a + a_stride + LANES), inverse1, zero1));
+}
+
+FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t m, size_t k, size_t k_padded, bool is_short)
+{
+	for (size_t i = 0; i < m; i += BLOCK) {
+		size_t rows = m - i < BLOCK ? m - i : BLOCK, row = 0;
+		const float *from = a + i * a_stride;
+		uint8_t *to = q + i * k_padded;
+		float inverse[BLOCK];
+		int32_t zeros[BLOCK];
+
+		for (size_t r = 0; r < rows; r += ROWS)
+			find_ranges(inverse + r, zeros + r, quant + i + r, from + r * a_stride, a_stride,
+			        rows - r < ROWS ? rows - r : ROWS, k);
+		for (; is_short && row + 2 <= rows; row += 2)
+			quantize_two_rows(
+			        to + row * k, from + row * a_stride, a_stride, inverse + row, zeros + row);
+		for (; row < rows; row++)
+			quantize_row(to + row * k_padded, from + row * a_stride, k, k_padded, inverse[row],
+			        zeros[row]);
 	}
-	for (t = 0; t + LANES <= k; t += LANES)
-		widen(low, high, a + t, a_stride, index, LANES);
-	if (t < k && k >= LANES)
-		widen(low, high, a + k - LANES, a_stride, index, LANES);
-	else if (t < k)
-		widen(low, high, a, a_stride, index, k);
-	__m128 lows = lowest(low[0], low[1], low[2], low[3]);
-	__m128 range = _mm_sub_ps(highest(high[0], high[1], high[2], high[3]), lows);
-	__m128 flat = _mm_cmplt_ps(range, _mm_set1_ps(FM_QUANT_RANGE_MIN));
-	__m128 scale = _mm_blendv_ps(_mm_div_ps(range, _mm_set1_ps(255.0f)), _mm_set1_ps(1.0f), flat);
-	__m128 negated = _mm_xor_ps(lows, _mm_set1_ps(-0.0f));
-	__m128i zero = _mm_cvtps_epi32(_mm_div_ps(negated, scale));
-	zero = _mm_min_epi32(_mm_max_epi32(zero, _mm_setzero_si128()), _mm_set1_epi32(255));
-	_mm_storeu_ps(inverse, _mm_div_ps(_mm_set1_ps(1.0f), scale));
-
-	float scales[ROWS];
-	int32_t zeros[ROWS];
-	_mm_storeu_ps(scales, scale);
-	_mm_storeu_si128((__m128i *)zeros, zero);
-	for (size_t r = 0; r < ROWS && r < m; r++)
-		quant[r] = (struct fm_row_quant){.scale = scales[r], .zero = zeros[r]};
 }
 
 void fm_quantize_rows_avx2(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
         size_t k, size_t k_padded)
 {
-	for (size_t i = 0; i < m; i += BLOCK) {
-		size_t rows = m - i < BLOCK ? m - i : BLOCK;
-		float inverse[BLOCK];
-
-		for (size_t r = 0; r < rows; r += ROWS)
-			find_ranges(
-			        inverse + r, quant + i + r, a + (i + r) * a_stride, a_stride, rows - r, k);
-		for (size_t r = 0; r < rows; r++)
-			quantize_row(q + (i + r) * k_padded, a + (i + r) * a_stride, k, k_padded, inverse[r],
-			        quant[i + r].zero);
-	}
+	if (k == 16 && k_padded == 16)
+		quantize_rows(q, quant, a, a_stride, m, 16, 16, true);
+	else
+		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false);
 }
