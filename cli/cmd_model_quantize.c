@@ -2,6 +2,7 @@
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/quantize.h"
+#include "cli/ranges.h"
 #include "cli/tensors.h"
 #include "lib/base/file.h"
 #include "lib/base/size.h"
@@ -20,10 +21,12 @@ struct job {
 	const char *in, *out;
 	const char *calibrate, *models_dir, *manifest; /* calibrate: a directory, or NULL */
 	long photos;
+	bool is_static;
 	struct fm_onnx_quantize_options options;
 	char *bytes;
 	size_t length;
 	struct fm_crops crops;
+	struct fm_ranges ranges;
 	struct fm_onnx_quantized quantized;
 	struct fm_net *net; /* the original in float32 */
 	struct fm_fidelity *fidelity;
@@ -34,6 +37,7 @@ static void job_done(struct job *job)
 	free(job->bytes);
 	fm_crops_done(&job->crops);
 	fm_onnx_quantized_done(&job->quantized);
+	fm_ranges_done(&job->ranges);
 	fm_net_free(job->net);
 	free(job->fidelity);
 }
@@ -44,6 +48,27 @@ static bool is_same_file(const char *a, const char *b)
 
 	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
 	       first.st_ino == second.st_ino;
+}
+
+/* Quantizes again, now with the ranges of the activations. */
+static enum fm_status quantize_activations(struct job *job, struct fm_error *err)
+{
+	struct fm_onnx_quantize_options options = job->options;
+	struct fm_onnx_quantized quantized;
+	enum fm_status status =
+	        fm_ranges_measure(job->bytes, job->length, &job->quantized, &job->crops, &job->ranges, err);
+
+	if (status)
+		return status;
+	options.ranges = job->ranges.ranges;
+	options.range_count = job->ranges.count;
+	status = fm_onnx_quantize(job->bytes, job->length, &options, PARSED_BYTES_MAX, &quantized, err);
+	if (status)
+		return status;
+	fm_ranges_done(&job->ranges); /* their names go with what they were measured for */
+	fm_onnx_quantized_done(&job->quantized);
+	job->quantized = quantized;
+	return FM_OK;
 }
 
 /* Nothing is written before the result has been loaded and run. */
@@ -61,6 +86,8 @@ static enum fm_status quantize(struct job *job, struct fm_error *err)
 	if (!status)
 		status = fm_onnx_quantize(
 		        job->bytes, job->length, &job->options, PARSED_BYTES_MAX, &job->quantized, err);
+	if (!status && job->is_static)
+		status = quantize_activations(job, err);
 	if (!status)
 		status = fm_fidelity_measure(job->bytes, job->length, job->quantized.bytes,
 		        job->quantized.length, job->calibrate ? &job->crops : NULL, &job->net, &job->fidelity,
@@ -110,13 +137,15 @@ static json_t *report(const struct job *job)
 		before += quantized->weights[i].bytes_float32;
 		after += quantized->weights[i].bytes;
 	}
-	json_t *json = json_pack("{s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
+	json_t *json = json_pack(
+	        "{s:o, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
 	        fm_json_text(job->in), "quantized", fm_json_text(job->out), "per",
 	        job->options.per_tensor ? "tensor" : "channel", "asymmetric", job->options.asymmetric,
-	        "opset", (json_int_t)quantized->opset, "file_bytes_before", (json_int_t)job->length,
-	        "file_bytes", (json_int_t)quantized->length, "ratio",
-	        (double)job->length / (double)quantized->length, "weight_bytes_before", (json_int_t)before,
-	        "weight_bytes", (json_int_t)after, "inputs_compared",
+	        "activations", job->is_static ? "static" : "dynamic", "quantized_activations",
+	        (json_int_t)quantized->activation_count, "opset", (json_int_t)quantized->opset,
+	        "file_bytes_before", (json_int_t)job->length, "file_bytes", (json_int_t)quantized->length,
+	        "ratio", (double)job->length / (double)quantized->length, "weight_bytes_before",
+	        (json_int_t)before, "weight_bytes", (json_int_t)after, "inputs_compared",
 	        job->calibrate ? (int)job->crops.count : FM_FIDELITY_INPUTS, "outputs",
 	        json_outputs(job->net, job->fidelity), "weights", json_weights(quantized));
 	if (json && job->calibrate)
@@ -140,13 +169,13 @@ static void print_tables(const struct job *job)
 		        snr);
 	}
 
-	printf("\n%-24s %14s %10s %14s %10s\n", "cosine to float32 of", "weights, mean", "worst",
+	printf("\n%-24s %17s %10s %14s %10s\n", "cosine to float32 of", "float32 run, mean", "worst",
 	        "int8 run, mean", "worst");
 	for (size_t i = 0; i < fm_net_output_count(job->net); i++) {
 		const struct fm_fidelity *fidelity = &job->fidelity[i];
 		char name[25];
 		snprintf(name, sizeof(name), "%s", fm_net_output(job->net, i)->name);
-		printf("%-24s %14.6f %10.6f %14.6f %10.6f\n", fm_printable(name), fidelity->float32_mean,
+		printf("%-24s %17.6f %10.6f %14.6f %10.6f\n", fm_printable(name), fidelity->float32_mean,
 		        fidelity->float32_min, fidelity->int8_mean, fidelity->int8_min);
 	}
 }
@@ -155,7 +184,7 @@ static int model_quantize_run(struct fm_call *call)
 {
 	fm_cleanup(job_done) struct job job = {
 	        .models_dir = call->models_dir, .manifest = fm_models_defaults.embedding, .photos = 64};
-	const char *per = "channel";
+	const char *per = "channel", *activations = "dynamic";
 	bool as_json = false;
 	const struct fm_option options[] = {
 	        {"per", FM_OPTION_TEXT, &per, "channel|tensor",
@@ -164,6 +193,9 @@ static int model_quantize_run(struct fm_call *call)
 	                "uint8 with a zero point, not int8 around zero"},
 	        {"float-depthwise", FM_OPTION_FLAG, &job.options.float_depthwise, NULL,
 	                "leave large grouped convolutions in float32, too"},
+	        {"activations", FM_OPTION_TEXT, &activations, "dynamic|static",
+	                "when they are quantized: as it runs, or by ranges from --calibrate (default: "
+	                "dynamic)"},
 	        {"calibrate", FM_OPTION_TEXT, &job.calibrate, "DIR",
 	                "compare on the faces in DIR/PERSON/PHOTO, not on made-up inputs"},
 	        {"photos", FM_OPTION_COUNT, &job.photos, "N", "at most so many of them (default: 64)",
@@ -182,6 +214,18 @@ static int model_quantize_run(struct fm_call *call)
 		fm_complain("model quantize: --per: '%s' is neither channel nor tensor; see facematchctl "
 		            "model quantize --help",
 		        per);
+		return FM_EXIT_USAGE;
+	}
+	job.is_static = strcmp(activations, "static") == 0;
+	if (!job.is_static && strcmp(activations, "dynamic") != 0) {
+		fm_complain("model quantize: --activations: '%s' is neither dynamic nor static; see "
+		            "facematchctl model quantize --help",
+		        activations);
+		return FM_EXIT_USAGE;
+	}
+	if (job.is_static && !job.calibrate) {
+		fm_complain("model quantize: --activations static needs --calibrate DIR; see facematchctl "
+		            "model quantize --help");
 		return FM_EXIT_USAGE;
 	}
 	job.options.per_tensor = strcmp(per, "tensor") == 0;
@@ -215,7 +259,7 @@ const struct fm_command fm_cmd_model_quantize = {
                 "other runtimes load as they do the original. Weights under 256 elements, of depthwise "
                 "convolutions under\n"
                 "16 to a channel, biases and slopes stay float32. Activations are quantized when the network "
-                "runs.\n"
+                "runs,\nunless --activations is static.\n"
                 "Prints size and signal-to-noise ratio of each weight, and the cosine of the outputs to the "
                 "original's in\n"
                 "float32, on made-up inputs or on faces.\n\n"

@@ -11,8 +11,8 @@
 
 /* Cosines of one output to the float32 network's own, over all inputs. */
 struct fm_fidelity {
-	double float32_mean, float32_min; /* run in float32: what the weights cost */
-	double int8_mean, int8_min;       /* run in int8: what weights and activations cost */
+	double float32_mean, float32_min; /* run in float32: what the file costs */
+	double int8_mean, int8_min;       /* run in int8: as facematchd would */
 };
 
 /*

@@ -226,3 +226,91 @@ enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t 
 	attribute->i = value;
 	return fm_onnx_set_text(&attribute->name, name, err);
 }
+
+enum fm_status fm_onnx_add_constant(struct fm_onnx_edit *edit, Onnx__NodeProto *node, size_t input,
+        const char *what, enum fm_onnx_type type, size_t rank, const size_t *dims, const void *data,
+        struct fm_error *err)
+{
+	char name[FM_ONNX_LABEL_BYTES];
+	Onnx__TensorProto *tensor;
+	enum fm_status status;
+
+	fm_onnx_edit_name(edit, what, name);
+	if ((status = fm_onnx_new_tensor(name, type, rank, dims, data, &tensor, err)) ||
+	        (status = fm_onnx_add_initializer(edit, tensor, err)))
+		return status;
+	return fm_onnx_set_input(node, input, name, err);
+}
+
+/* ---- the model
+ * --------------------------------------------------------------------------------------------- */
+
+static Onnx__ValueInfoProto *new_value(const char *name)
+{
+	Onnx__ValueInfoProto *value = malloc(sizeof(*value));
+	Onnx__TypeProto *type = malloc(sizeof(*type));
+	Onnx__TypeProto__Tensor *tensor = malloc(sizeof(*tensor));
+	char *copy = strdup(name);
+
+	if (!value || !type || !tensor || !copy) {
+		free(value);
+		free(type);
+		free(tensor);
+		free(copy);
+		return NULL;
+	}
+	onnx__value_info_proto__init(value);
+	onnx__type_proto__init(type);
+	onnx__type_proto__tensor__init(tensor);
+	tensor->has_elem_type = true;
+	tensor->elem_type = FM_ONNX_FLOAT32;
+	type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+	type->tensor_type = tensor;
+	value->type = type;
+	value->name = copy;
+	return value;
+}
+
+enum fm_status fm_onnx_set_outputs(
+        struct fm_onnx_edit *edit, const char *const *names, size_t count, struct fm_error *err)
+{
+	Onnx__GraphProto *graph = edit->message->graph;
+	Onnx__ValueInfoProto **outputs = calloc(count ? count : 1, sizeof(*outputs));
+
+	if (!outputs)
+		return fm_onnx_nomem(err);
+	for (size_t i = 0; i < graph->n_output; i++)
+		onnx__value_info_proto__free_unpacked(graph->output[i], NULL);
+	free(graph->output);
+	graph->output = outputs;
+	graph->n_output = 0;
+	while (graph->n_output < count) {
+		if (!(outputs[graph->n_output] = new_value(names[graph->n_output])))
+			return fm_onnx_nomem(err);
+		graph->n_output++;
+	}
+	return FM_OK;
+}
+
+void fm_onnx_message_freep(Onnx__ModelProto **message)
+{
+	if (*message)
+		onnx__model_proto__free_unpacked(*message, NULL);
+}
+
+enum fm_status fm_onnx_pack(
+        const Onnx__ModelProto *message, void **ret_bytes, size_t *ret_length, struct fm_error *err)
+{
+	const size_t length = onnx__model_proto__get_packed_size(message);
+	void *bytes;
+
+	if (length > FM_ONNX_FILE_BYTES_MAX)
+		return fm_fail(err, FM_E_TOO_LARGE, "the changed model has %zu bytes; the limit is %zu",
+		        length, FM_ONNX_FILE_BYTES_MAX);
+	if (!(bytes = malloc(length ? length : 1)))
+		return fm_onnx_nomem(err);
+	onnx__model_proto__pack(message, bytes);
+	*ret_bytes = bytes;
+	*ret_length = length;
+	return FM_OK;
+}

@@ -46,6 +46,24 @@ enum fm_status fm_onnx_set_text(char **text, const char *value, struct fm_error 
 enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t value, struct fm_error *err);
 void fm_onnx_drop_attribute(Onnx__NodeProto *node, const char *name);
 
+/* Replaces the graph's outputs by float32 tensors of these names, without shapes. */
+enum fm_status fm_onnx_set_outputs(
+        struct fm_onnx_edit *edit, const char *const *names, size_t count, struct fm_error *err);
+
+/* Packs the message into memory that the caller frees. FM_E_TOO_LARGE, FM_E_NOMEM. */
+enum fm_status fm_onnx_pack(
+        const Onnx__ModelProto *message, void **ret_bytes, size_t *ret_length, struct fm_error *err);
+void fm_onnx_message_freep(Onnx__ModelProto **message);
+
+/* QuantizeLinear and DequantizeLinear on the activations, after fm_onnx_raise. Counts them into quantized. */
+enum fm_status fm_onnx_quantize_activations(struct fm_onnx_edit *edit,
+        const struct fm_onnx_quantize_options *options, struct fm_onnx_quantized *quantized,
+        struct fm_error *err);
+/* An initializer that becomes the node's input. */
+enum fm_status fm_onnx_add_constant(struct fm_onnx_edit *edit, Onnx__NodeProto *node, size_t input,
+        const char *what, enum fm_onnx_type type, size_t rank, const size_t *dims, const void *data,
+        struct fm_error *err);
+
 /*
  * Brings a model below FM_ONNX_QUANTIZED_OPSET up to it. Errors: FM_E_UNSUPPORTED with the operator's name;
  * FM_E_CORRUPT; FM_E_NOMEM.

@@ -11,12 +11,6 @@
 
 #include "lib/base/banned.h"
 
-static void message_freep(Onnx__ModelProto **message)
-{
-	if (*message)
-		onnx__model_proto__free_unpacked(*message, NULL);
-}
-
 /* ---- a weight in 8 bits
  * ------------------------------------------------------------------------------------ */
 
@@ -198,21 +192,6 @@ static bool is_depthwise(const struct fm_onnx_node *node)
 /* ---- the graph
  * --------------------------------------------------------------------------------------------- */
 
-static enum fm_status add_constant(struct fm_onnx_edit *edit, Onnx__NodeProto *node, size_t input,
-        const char *what, enum fm_onnx_type type, size_t rank, const size_t *dims, const void *data,
-        struct fm_error *err)
-{
-	char name[FM_ONNX_LABEL_BYTES];
-	Onnx__TensorProto *tensor;
-	enum fm_status status;
-
-	fm_onnx_edit_name(edit, what, name);
-	if ((status = fm_onnx_new_tensor(name, type, rank, dims, data, &tensor, err)) ||
-	        (status = fm_onnx_add_initializer(edit, tensor, err)))
-		return status;
-	return fm_onnx_set_input(node, input, name, err);
-}
-
 /* The node that gives the weight its old name: what was its Constant node, or a new one before all others. */
 static enum fm_status place_node(struct fm_onnx_edit *edit, const struct constant *constant,
         Onnx__NodeProto **ret_node, struct fm_error *err)
@@ -246,13 +225,13 @@ static enum fm_status replace(struct fm_onnx_edit *edit, const struct constant *
 	enum fm_status status = place_node(edit, constant, &node, err);
 
 	if (status ||
-	        (status = add_constant(
+	        (status = fm_onnx_add_constant(
 	                 edit, node, 0, "codes", type, tensor->rank, tensor->dims, codes->codes, err)) ||
-	        (status = add_constant(edit, node, 1, "scale", FM_ONNX_FLOAT32, scale_rank, &codes->channels,
-	                 codes->scales, err)))
+	        (status = fm_onnx_add_constant(edit, node, 1, "scale", FM_ONNX_FLOAT32, scale_rank,
+	                 &codes->channels, codes->scales, err)))
 		return status;
 	/* Left out, the zero point is 0. */
-	if (options->asymmetric && (status = add_constant(edit, node, 2, "zero", type, scale_rank,
+	if (options->asymmetric && (status = fm_onnx_add_constant(edit, node, 2, "zero", type, scale_rank,
 	                                    &codes->channels, codes->zeros, err)))
 		return status;
 	return options->per_tensor ? FM_OK : fm_onnx_set_int(node, "axis", (int64_t)axis, err);
@@ -266,6 +245,7 @@ static enum fm_status quantize_weight(struct fm_onnx_edit *edit, const struct fm
 	struct fm_onnx_quantized_weight weight = {.name = constant->name,
 	        .op = node->op,
 	        .layer = node->name,
+	        .input = node->inputs[0],
 	        .rank = tensor->rank,
 	        .bits = 32,
 	        .bytes_float32 = tensor->elements * sizeof(float),
@@ -372,26 +352,12 @@ static enum fm_status quantize_graph(struct fm_onnx_edit *edit,
 	return status ? status : fm_onnx_raise(edit, err);
 }
 
-static enum fm_status pack(
-        const Onnx__ModelProto *message, struct fm_onnx_quantized *quantized, struct fm_error *err)
-{
-	quantized->length = onnx__model_proto__get_packed_size(message);
-	if (quantized->length > FM_ONNX_FILE_BYTES_MAX)
-		return fm_fail(err, FM_E_TOO_LARGE, "the quantized model has %zu bytes; the limit is %zu",
-		        quantized->length, FM_ONNX_FILE_BYTES_MAX);
-	quantized->bytes = malloc(quantized->length);
-	if (!quantized->bytes)
-		return fm_onnx_nomem(err);
-	onnx__model_proto__pack(message, quantized->bytes);
-	return FM_OK;
-}
-
 enum fm_status fm_onnx_quantize(const void *bytes, size_t length,
         const struct fm_onnx_quantize_options *options, size_t memory_max_bytes,
         struct fm_onnx_quantized *ret_quantized, struct fm_error *err)
 {
 	fm_cleanup(fm_onnx_quantized_done) struct fm_onnx_quantized quantized = {0};
-	fm_cleanup(message_freep) Onnx__ModelProto *message = NULL;
+	fm_cleanup(fm_onnx_message_freep) Onnx__ModelProto *message = NULL;
 	struct fm_onnx_edit edit;
 	enum fm_status status = fm_onnx_parse(bytes, length, memory_max_bytes, &quantized.model, err);
 
@@ -402,7 +368,8 @@ enum fm_status fm_onnx_quantize(const void *bytes, size_t length,
 		return fm_onnx_nomem(err);
 	if ((status = fm_onnx_edit_start(&edit, quantized.model, message, err)) ||
 	        (status = quantize_graph(&edit, options, &quantized, err)) ||
-	        (status = pack(message, &quantized, err)))
+	        (status = fm_onnx_quantize_activations(&edit, options, &quantized, err)) ||
+	        (status = fm_onnx_pack(message, &quantized.bytes, &quantized.length, err)))
 		return status;
 	quantized.opset = quantized.model->opset < FM_ONNX_QUANTIZED_OPSET ? FM_ONNX_QUANTIZED_OPSET
 	                                                                   : quantized.model->opset;

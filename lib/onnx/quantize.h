@@ -27,11 +27,24 @@
  */
 #define FM_ONNX_QUANTIZED_DEPTHWISE_MIN 16
 
+/* The smallest and largest value that a tensor takes in use. */
+struct fm_onnx_range {
+	const char *name;
+	float low, high; /* finite, low <= high */
+};
+
 /* Zero is the default everywhere: s8, symmetric, one scale per output channel. */
 struct fm_onnx_quantize_options {
 	bool per_tensor; /* one scale for the whole weight */
 	bool asymmetric; /* u8 with a zero point: scale = (max - min) / 255; else s8: scale = max|w| / 127 */
 	bool float_depthwise; /* leave all convolutions with more than one group as they are */
+	/*
+	 * Activations with a range, where a quantized layer takes them as its first input, pass through
+	 * QuantizeLinear and DequantizeLinear before it: u8, one scale and zero point for the tensor, the
+	 * range widened to hold 0.
+	 */
+	const struct fm_onnx_range *ranges;
+	size_t range_count;
 };
 
 /* One weight, in the order of the layers. */
@@ -39,6 +52,7 @@ struct fm_onnx_quantized_weight {
 	const char *name;
 	const char *op;    /* of the layer */
 	const char *layer; /* its name, may be "" */
+	const char *input; /* the layer's first: the activation that the weight multiplies */
 	size_t rank;
 	size_t dims[FM_ONNX_RANK_MAX];
 	unsigned bits;        /* 8, or 32 where it was left alone */
@@ -53,6 +67,7 @@ struct fm_onnx_quantized {
 	int64_t opset;
 	struct fm_onnx_quantized_weight *weights;
 	size_t weight_count;
+	size_t activation_count;     /* quantized by their ranges */
 	struct fm_onnx_model *model; /* owns the weights' names */
 };
 
@@ -66,5 +81,13 @@ enum fm_status fm_onnx_quantize(const void *bytes, size_t length,
         const struct fm_onnx_quantize_options *options, size_t memory_max_bytes,
         struct fm_onnx_quantized *ret_quantized, struct fm_error *err);
 void fm_onnx_quantized_done(struct fm_onnx_quantized *quantized);
+
+/*
+ * The same model with the named activations, float32, for its outputs: to be run for their ranges. *ret_bytes
+ * is the caller's to free(). Errors: fm_onnx_parse's; FM_E_TOO_LARGE beyond FM_ONNX_OPERANDS_MAX names. That
+ * the names exist, lib/nn checks at load.
+ */
+enum fm_status fm_onnx_tap(const void *bytes, size_t length, const char *const *names, size_t count,
+        size_t memory_max_bytes, void **ret_bytes, size_t *ret_length, struct fm_error *err);
 
 #endif

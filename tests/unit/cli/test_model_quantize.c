@@ -161,8 +161,32 @@ Test(model_quantize, compares_on_the_faces_in_photos)
 	        "none of 1 photos");
 }
 
+Test(model_quantize, static_activations_come_from_the_faces)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH], faces[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	struct test_ctl_result result = test_ctl_run("model", "quantize", "--json", "--activations", "static",
+	        "--calibrate", make_faces(faces), model, test_ctl_path("q8.onnx", out), NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	const json_t *output = json_array_get(json_object_get(json, "outputs"), 0);
+	cr_expect_eq(test_ctl_number(json, "quantized_activations"), 34);
+	cr_expect_leq(test_ctl_number(json, "file_bytes"), 1400000);
+	cr_expect_gt(test_ctl_number(output, "int8_cosine_min"), 0.98);
+	cr_expect_lt(test_ctl_number(output, "float32_cosine_min"), 0.999);
+	json_decref(json);
+	test_ctl_result_done(&result);
+}
+
 Test(model_quantize, called_wrongly)
 {
+	test_ctl_expect_usage_error(
+	        test_ctl_run("model", "quantize", "--activations", "static", "a.onnx", "b.onnx", NULL),
+	        "needs --calibrate");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("model", "quantize", "--activations", "none", "a.onnx", "b.onnx", NULL),
+	        "neither dynamic nor static");
 	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "a.onnx", NULL), "is missing");
 	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "a.onnx", "b.onnx", "c.onnx", NULL),
 	        "one argument too many");

@@ -297,6 +297,104 @@ Test(onnx_quantize, small_depthwise_weights_stay)
 	cr_expect_null(tensor_of(model, "w"));
 }
 
+/* Two layers take "a" (and one is too small to quantize), nothing takes "y". */
+static struct test_onnx *build_fork(void)
+{
+	static float weights[16 * 16];
+	struct test_onnx *b = test_onnx_new(9);
+
+	test_onnx_noise(weights, FM_ARRAY_SIZE(weights), 1);
+	test_onnx_input(b, "x", 2, (int64_t[]){1, 16});
+	test_onnx_floats(b, "v", 2, (int64_t[]){16, 16}, weights);
+	test_onnx_floats(b, "w", 2, (int64_t[]){16, 16}, weights);
+	test_onnx_floats(b, "u", 2, (int64_t[]){16, 1}, weights);
+	test_onnx_node(b, "Relu", "x", "a");
+	test_onnx_node(b, "MatMul", "a,v", "b");
+	test_onnx_node(b, "MatMul", "a,w", "c");
+	test_onnx_node(b, "MatMul", "a,u", "d");
+	test_onnx_node(b, "Add", "b,c", "e");
+	test_onnx_node(b, "Add", "e,d", "y");
+	test_onnx_output(b, "y");
+	return b;
+}
+
+Test(onnx_quantize, activations_with_a_range_are_quantized_once)
+{
+	static const struct fm_onnx_range ranges[] = {{"a", 0.25f, 0.75f}, {"y", -1, 1}};
+	fm_cleanup(file_done) struct file file = take(build_fork());
+	fm_cleanup(fm_onnx_quantized_done) struct fm_onnx_quantized quantized =
+	        quantize(&file, (struct fm_onnx_quantize_options){.ranges = ranges, .range_count = 2});
+	fm_cleanup(fm_onnx_freep) struct fm_onnx_model *model = NULL;
+	float wanted[16], got[16];
+
+	cr_expect_eq(quantized.activation_count, 1);
+	cr_expect_str_eq(quantized.weights[0].input, "a");
+	cr_assert_eq(fm_onnx_parse(quantized.bytes, quantized.length, MEMORY, &model, NULL), FM_OK);
+	const struct fm_onnx_node *b = producer_of(model, "b"), *c = producer_of(model, "c");
+	const struct fm_onnx_node *values = producer_of(model, b->inputs[0]);
+	const struct fm_onnx_node *codes = producer_of(model, values->inputs[0]);
+	cr_expect_str_eq(b->inputs[0], c->inputs[0]);
+	cr_expect_str_eq(producer_of(model, "d")->inputs[0], "a");
+	cr_expect_str_eq(values->op, "DequantizeLinear");
+	cr_expect_str_eq(codes->op, "QuantizeLinear");
+	cr_expect_str_eq(codes->inputs[0], "a");
+	/* Widened to hold 0. */
+	cr_expect_float_eq(*(const float *)tensor_of(model, codes->inputs[1])->data, 0.75f / 255.0f, 1e-9);
+	cr_expect_eq(tensor_of(model, codes->inputs[2])->type, FM_ONNX_UINT8);
+	cr_expect_eq(*(const uint8_t *)tensor_of(model, codes->inputs[2])->data, 0);
+	cr_expect_eq(*(const float *)tensor_of(model, values->inputs[1])->data,
+	        *(const float *)tensor_of(model, codes->inputs[1])->data);
+
+	/* The noise goes up to 1: what is beyond the range is cut off, so compare with a Clip there. */
+	struct test_onnx *clipped = test_onnx_new(9);
+	float weights[256], pairs[16 * 16];
+	test_onnx_noise(weights, 256, 1);
+	for (size_t i = 0; i < 256; i++)
+		pairs[i] = 2 * weights[i];
+	test_onnx_input(clipped, "x", 2, (int64_t[]){1, 16});
+	test_onnx_floats(clipped, "w", 2, (int64_t[]){16, 16}, pairs);
+	test_onnx_floats(clipped, "u", 2, (int64_t[]){16, 1}, weights);
+	test_onnx_node(clipped, "Relu", "x", "a");
+	test_onnx_node(clipped, "Clip", "a", "k");
+	test_onnx_attribute_float(clipped, "max", 0.75f);
+	test_onnx_node(clipped, "MatMul", "k,w", "e");
+	test_onnx_node(clipped, "MatMul", "a,u", "d");
+	test_onnx_node(clipped, "Add", "e,d", "y");
+	test_onnx_output(clipped, "y");
+	fm_cleanup(file_done) struct file reference = take(clipped);
+	cr_assert_eq(run(reference.bytes, reference.length, FM_FLOAT32, wanted, 16), 16);
+	for (int precision = 0; precision < 2; precision++) {
+		cr_assert_eq(run(quantized.bytes, quantized.length, precision, got, 16), 16);
+		for (size_t i = 0; i < 16; i++)
+			cr_expect_float_eq(
+			        got[i], wanted[i], 0.05, "%g for %g", (double)got[i], (double)wanted[i]);
+	}
+}
+
+Test(onnx_quantize, a_tapped_model_gives_its_activations)
+{
+	static const char *const names[] = {"a", "e"};
+	fm_cleanup(file_done) struct file file = take(build_fork());
+	fm_autofree void *bytes = NULL;
+	float input[16], got[32];
+	struct fm_error err;
+	size_t length;
+
+	cr_assert_eq(fm_onnx_tap(file.bytes, file.length, names, 2, MEMORY, &bytes, &length, &err), FM_OK);
+	cr_assert_eq(run(bytes, length, FM_FLOAT32, got, 32), 32);
+	test_onnx_noise(input, 16, 7);
+	for (size_t i = 0; i < 16; i++)
+		cr_expect_eq(got[i], fmaxf(0, input[i]));
+	cr_expect_neq(got[16], 0);
+
+	fm_autofree void *none = NULL;
+	cr_expect_eq(fm_onnx_tap("none", 4, names, 2, MEMORY, &none, &length, &err), FM_E_CORRUPT);
+	cr_expect_eq(fm_onnx_tap(file.bytes, file.length, names, FM_ONNX_OPERANDS_MAX + 1, MEMORY, &none,
+	                     &length, &err),
+	        FM_E_TOO_LARGE);
+	cr_expect_null(none);
+}
+
 /* Opset 9's Slice, Clip, Unsqueeze, Squeeze, Split, Softmax over two axes, BatchNormalization, Dropout. */
 Test(onnx_quantize, raised_operators_compute_the_same)
 {
