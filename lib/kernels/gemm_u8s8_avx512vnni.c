@@ -47,6 +47,8 @@ void fm_gemm_u8s8_pack_avx512vnni(void *packed, const int8_t *weights, size_t n,
 	}
 }
 
+enum ending { PLAIN, SLOPES, CLIPS };
+
 /* Up to 64 columns, and all rows against them. */
 struct block {
 	__m512 scale[VECTORS_MAX], bias[VECTORS_MAX], slope[VECTORS_MAX];
@@ -58,7 +60,7 @@ struct block {
 	const uint8_t *a;
 	const struct fm_row_quant *a_quant;
 	size_t m;
-	bool clips;
+	enum ending ending;
 	__m512 low, high;      /* where it clips */
 	const float *residual; /* at this block's first column, or NULL */
 	size_t residual_stride;
@@ -79,7 +81,7 @@ FM_INLINE __m512i add_products(__m512i sum, __m512i a, __m512i w)
  * terms, and so few products a sum, this is most of the work.
  */
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
-        __m512i acc[ROWS_MAX][VECTORS_MAX], bool clips, bool has_residual)
+        __m512i acc[ROWS_MAX][VECTORS_MAX], enum ending ending, bool has_residual)
 {
 	const struct fm_row_quant *quant = block->a_quant + row;
 	const float *residual = has_residual ? block->residual + row * block->residual_stride : NULL;
@@ -101,14 +103,25 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 			value = _mm512_add_ps(value, block->bias[v]);
 			if (has_residual)
 				value = _mm512_add_ps(value, fm_load_avx512(residual + v * LANES, lanes));
-			value = clips ? fm_clip_avx512(value, block->low, block->high)
-			              : fm_slope_by_avx512(value, block->slope[v]);
+			if (ending == CLIPS)
+				value = fm_clip_avx512(value, block->low, block->high);
+			else if (ending == SLOPES)
+				value = fm_slope_by_avx512(value, block->slope[v]);
 			fm_store_avx512(out + v * LANES, value, lanes);
 		}
 		out += block->out_stride;
 		if (has_residual)
 			residual += block->residual_stride;
 	}
+}
+
+FM_INLINE void store_ending(const struct block *block, size_t row, size_t rows, size_t vectors,
+        __m512i acc[ROWS_MAX][VECTORS_MAX], enum ending ending)
+{
+	if (block->residual != NULL)
+		store_tile(block, row, rows, vectors, acc, ending, true);
+	else
+		store_tile(block, row, rows, vectors, acc, ending, false);
 }
 
 FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows, size_t vectors)
@@ -142,14 +155,11 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 		a += GROUP;
 		w += LANES * GROUP;
 	}
-	if (block->residual != NULL && block->clips)
-		store_tile(block, row, rows, vectors, acc, true, true);
-	else if (block->residual != NULL)
-		store_tile(block, row, rows, vectors, acc, false, true);
-	else if (block->clips)
-		store_tile(block, row, rows, vectors, acc, true, false);
-	else
-		store_tile(block, row, rows, vectors, acc, false, false);
+	switch (block->ending) {
+	case PLAIN: store_ending(block, row, rows, vectors, acc, PLAIN); break;
+	case SLOPES: store_ending(block, row, rows, vectors, acc, SLOPES); break;
+	case CLIPS: store_ending(block, row, rows, vectors, acc, CLIPS); break;
+	}
 }
 
 FM_INLINE void multiply_rows(const struct block *block, size_t rows, size_t vectors)
@@ -175,7 +185,9 @@ void fm_gemm_u8s8_run_avx512vnni(float *out, size_t out_stride, const uint8_t *a
 	        .a = a,
 	        .a_quant = a_quant,
 	        .m = m,
-	        .clips = fm_epilogue_clips(epilogue),
+	        .ending = fm_epilogue_clips(epilogue)            ? CLIPS
+	                  : epilogue->activation == FM_ACT_PRELU ? SLOPES
+	                                                         : PLAIN,
 	        .low = _mm512_set1_ps(fm_epilogue_low(epilogue)),
 	        .high = _mm512_set1_ps(fm_epilogue_high(epilogue)),
 	        .residual_stride = epilogue->residual_stride,
