@@ -141,6 +141,19 @@ static void fill(const struct fm_columns *columns, size_t padded_row)
 	}
 }
 
+/* Begins to move one row of the padded input into the second cache, where row-major images come from afar. */
+static void fetch(const struct fm_columns *columns, size_t padded_row)
+{
+	const struct fm_conv_shape *s = columns->shape;
+	const size_t line = 64 / sizeof(float), y = padded_row - s->pad[0];
+
+	if (!columns->planar || padded_row < s->pad[0] || y >= s->in_h)
+		return;
+	for (size_t c = 0; c < s->in_channels; c++)
+		for (size_t x = 0; x < s->in_w; x += line)
+			__builtin_prefetch(columns->in + (c * s->in_h + y) * s->in_w + x, 0, 2);
+}
+
 const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 {
 	const struct fm_conv_shape *s = columns->shape;
@@ -153,6 +166,8 @@ const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 		columns->filled = top;
 	for (; columns->filled < top + columns->slots; columns->filled++)
 		fill(columns, columns->filled);
+	for (size_t row = columns->filled; row < columns->filled + s->stride[0]; row++)
+		fetch(columns, row);
 	for (size_t tap = 0; tap < taps; tap++) {
 		const size_t row = top + tap / s->kernel[1] * s->dilation[0];
 		const size_t x = tap % s->kernel[1] * s->dilation[1];
