@@ -24,7 +24,7 @@
 struct fm_server {
 	struct fm_app *app;
 	struct MHD_Daemon *daemon;
-	int listen_fd; /* ours to close: drained before the daemon is stopped */
+	int listen_fd; /* -1 before it is opened; libmicrohttpd closes it once it has it */
 	char address[FM_LISTEN_TEXT];
 	uint16_t port;
 	_Atomic size_t body_bytes; /* of all requests */
@@ -469,11 +469,10 @@ void fm_server_drain(struct fm_server *server)
 
 	atomic_store(&server->draining, true);
 	/*
-	 * The I/O threads drop the socket from their epoll sets in their own time: it may not be closed, and
-	 * its number not be used again, before they have ended. Shut down it refuses connections all the
-	 * same.
+	 * Not MHD_quiesce_daemon(): with several I/O threads it and they may both take the socket out of an
+	 * epoll set, and libmicrohttpd 0.9.75 aborts where it is gone already. A socket that is shut down
+	 * refuses connections all the same; the threads are woken by it until they end, which is soon.
 	 */
-	MHD_quiesce_daemon(server->daemon);
 	shutdown(server->listen_fd, SHUT_RD);
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -491,8 +490,8 @@ void fm_server_free(struct fm_server *server)
 	if (!server)
 		return;
 	if (server->daemon)
-		MHD_stop_daemon(server->daemon);
-	if (server->listen_fd >= 0)
+		MHD_stop_daemon(server->daemon); /* closes the socket */
+	else if (server->listen_fd >= 0)
 		close(server->listen_fd);
 	pthread_cond_destroy(&server->idle);
 	pthread_mutex_destroy(&server->lock);
