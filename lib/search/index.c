@@ -108,6 +108,19 @@ struct fm_index_size fm_index_size(const struct fm_index *index, int64_t collect
 	return size;
 }
 
+struct fm_index_size fm_index_total(const struct fm_index *index)
+{
+	pthread_rwlock_t *lock = (pthread_rwlock_t *)&index->lock;
+
+	pthread_rwlock_rdlock(lock);
+	struct fm_index_size size = {
+	        .people = index->store.people.count,
+	        .faces = index->store.faces.count,
+	};
+	pthread_rwlock_unlock(lock);
+	return size;
+}
+
 /* Bounds of what the float kernel would say: one upper bound a face, the best lower bound of each person. */
 struct bounds {
 	float *upper; /* [faces] */

@@ -45,5 +45,7 @@ enum fm_status fm_index_search(const struct fm_index *index, int64_t collection_
         struct fm_error *err);
 
 struct fm_index_size fm_index_size(const struct fm_index *index, int64_t collection_key);
+/* Of all collections together. */
+struct fm_index_size fm_index_total(const struct fm_index *index);
 
 #endif

@@ -264,6 +264,11 @@ Test(index, refuses)
 	cr_expect_eq(count, 0);
 	cr_expect_eq(size.people, 1);
 	cr_expect_eq(fm_index_size(index, 2).faces, 0);
+	ok(fm_index_add(index, 2, 20, 200, unit, &error));
+	ok(fm_index_add(index, 2, 20, 201, unit, &error));
+	size = fm_index_total(index);
+	cr_expect_eq(size.people, 2);
+	cr_expect_eq(size.faces, 3);
 	fm_index_free(index);
 	fm_index_free(NULL);
 }
