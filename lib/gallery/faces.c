@@ -132,6 +132,8 @@ static enum fm_status check_insert(const struct fm_face_insert *insert, struct f
 	for (int i = 0; i < 4; i++)
 		if (!isfinite(insert->box[i]) || (i >= 2 && insert->box[i] <= 0))
 			return fm_fail(err, FM_E_INVALID, "box: not a rectangle");
+	if (insert->crop && (insert->crop_bytes < 1 || insert->crop_bytes > FM_CROP_MAX_BYTES))
+		return fm_fail(err, FM_E_TOO_LARGE, "crop: 1 to %d bytes", FM_CROP_MAX_BYTES);
 	return FM_OK;
 }
 
@@ -163,6 +165,11 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 		if (status != FM_OK)
 			return status;
 		key = sqlite3_last_insert_rowid(connection->db);
+	}
+	if (insert->crop) {
+		status = fm_crop_insert(connection, key, insert->crop, insert->crop_bytes, err);
+		if (status != FM_OK)
+			return status;
 	}
 	return find_face(connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(key)), ret_face, err);
 }

@@ -29,6 +29,7 @@
 #define FM_NAME_MAX_BYTES             256 /* person, collection, external id: UTF-8 bytes */
 #define FM_METADATA_MAX_BYTES         16384
 #define FM_EMBEDDING_DIM_MAX          4096
+#define FM_CROP_MAX_BYTES             262144
 #define FM_GALLERY_DEFAULT_COLLECTION "default" /* exists always, cannot be deleted */
 
 struct fm_gallery;
@@ -117,11 +118,14 @@ struct fm_face_insert {
 	const char *quality; /* JSON text */
 	uint8_t image_sha256[32];
 	float box[4]; /* x, y, width, height in the upright photo: with the sha, what "the same face" means */
+	const uint8_t *crop; /* the aligned face as a JPEG of crop_bytes, or NULL: none is kept */
+	size_t crop_bytes;
 };
 
 /*
  * Adds a face. When the same image bytes with a box that overlaps (IoU > 0.5) are enrolled for this person
- * under this model already, nothing is added, the existing face comes back and *ret_existed is true.
+ * under this model already, nothing is added (but its crop, where it had none), the existing face comes back
+ * and *ret_existed is true.
  */
 enum fm_status fm_gallery_face_add(struct fm_gallery *gallery, int64_t person_key,
         const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
@@ -144,6 +148,13 @@ enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_k
 /* ret_key for the index. */
 enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         int64_t *ret_key, struct fm_error *err);
+
+/* The JPEG of an enrolled face; the caller frees it. FM_E_NOT_FOUND: no such face, or its crop was not kept.
+ */
+enum fm_status fm_gallery_crop_get(struct fm_gallery *gallery, int64_t collection_key, const char *face_id,
+        uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err);
+enum fm_status fm_gallery_crop_get_by_key(struct fm_gallery *gallery, int64_t face_key, uint8_t **ret_jpeg,
+        size_t *ret_bytes, struct fm_error *err);
 
 /* Every face under `model`, in key order, for building the index. The embedding is valid during the call. */
 typedef enum fm_status (*fm_embedding_visit)(void *context, int64_t collection_key, int64_t person_key,

@@ -37,6 +37,10 @@ enum fm_status fm_person_find_oldest(struct fm_connection *connection, int64_t c
 enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collection_key,
         const struct fm_person_fields *fields, int64_t *ret_key, struct fm_error *err);
 
+/* Keeps the crop of a face that has none; a second one is left out. */
+enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
+        size_t bytes, struct fm_error *err);
+
 /* A model's key and dimensions; key 0, which is nobody's, for a model that never enrolled a face. */
 enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,
         size_t *ret_dim, struct fm_error *err);

@@ -79,6 +79,99 @@ static const char *const migrations[] = {
 
         "INSERT INTO collections (name, created_at_ms)"
         "  VALUES ('default', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));",
+
+        /*
+         * 2: crops, a second model beside the one that serves, jobs, retention, audit, sealing.
+         *
+         * Crops stand apart, so that reading embeddings does not step over them. `embeddings` holds what a
+         * face has under other models than that of its row, for searches to go on under one model while
+         * another is computed; a face has one embedding a model in all, and models.faces counts both kinds.
+         * `padding` keeps an embedding out of the tree's own pages (connection.c).
+         */
+        "ALTER TABLE collections ADD COLUMN retention_days INTEGER CHECK (retention_days > 0);"
+        "CREATE INDEX faces_by_age ON faces (collection, created_at_ms);"
+
+        /* A key that seals embeddings and crops; NULL where a row names a seal is plain. */
+        "CREATE TABLE seals ("
+        "  key INTEGER PRIMARY KEY AUTOINCREMENT,"
+        "  id TEXT NOT NULL UNIQUE," /* names the key and tells nothing about it */
+        "  created_at_ms INTEGER NOT NULL,"
+        "  retired_at_ms INTEGER" /* since then nothing is sealed with it */
+        ") STRICT;"
+        "ALTER TABLE faces ADD COLUMN seal INTEGER REFERENCES seals (key);"
+
+        "CREATE TABLE crops ("
+        "  face INTEGER PRIMARY KEY REFERENCES faces (key) ON DELETE CASCADE,"
+        "  seal INTEGER REFERENCES seals (key),"
+        "  bytes INTEGER NOT NULL CHECK (bytes > 0)," /* of the JPEG; the blob may be longer */
+        "  jpeg BLOB NOT NULL CHECK (length(jpeg) >= bytes)"
+        ") STRICT;"
+
+        "CREATE TABLE embeddings ("
+        "  key INTEGER PRIMARY KEY AUTOINCREMENT,"
+        "  face INTEGER NOT NULL REFERENCES faces (key) ON DELETE CASCADE,"
+        "  model INTEGER NOT NULL REFERENCES models (key),"
+        "  seal INTEGER REFERENCES seals (key),"
+        "  padding BLOB NOT NULL DEFAULT (zeroblob(224)),"
+        "  embedding BLOB NOT NULL," /* as in faces */
+        "  UNIQUE (face, model)"
+        ") STRICT;"
+        "CREATE TRIGGER embeddings_count_insert AFTER INSERT ON embeddings BEGIN"
+        "  UPDATE models SET faces = faces + 1 WHERE key = NEW.model;"
+        "END;"
+        "CREATE TRIGGER embeddings_count_delete AFTER DELETE ON embeddings BEGIN"
+        "  UPDATE models SET faces = faces - 1 WHERE key = OLD.model;"
+        "END;"
+        "CREATE TRIGGER faces_count_model AFTER UPDATE OF model ON faces BEGIN"
+        "  UPDATE models SET faces = faces - 1 WHERE key = OLD.model;"
+        "  UPDATE models SET faces = faces + 1 WHERE key = NEW.model;"
+        "END;"
+
+        /* Work that outlives a restart: `position` is the last key that it is done with. */
+        "CREATE TABLE jobs ("
+        "  key INTEGER PRIMARY KEY AUTOINCREMENT,"
+        "  id TEXT NOT NULL UNIQUE,"
+        "  kind TEXT NOT NULL," /* reembed, rotate, … */
+        "  state TEXT NOT NULL,"
+        "  model INTEGER REFERENCES models (key),"
+        "  position INTEGER NOT NULL DEFAULT 0,"
+        "  done INTEGER NOT NULL DEFAULT 0,"
+        "  total INTEGER NOT NULL DEFAULT 0,"
+        "  skipped INTEGER NOT NULL DEFAULT 0,"
+        "  error TEXT,"
+        "  created_at_ms INTEGER NOT NULL,"
+        "  updated_at_ms INTEGER NOT NULL"
+        ") STRICT;"
+        "CREATE INDEX jobs_by_state ON jobs (state);"
+        /* Faces that a job could not do, with the reason: no crop, a damaged one. */
+        "CREATE TABLE job_skips ("
+        "  job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,"
+        "  face INTEGER NOT NULL REFERENCES faces (key) ON DELETE CASCADE,"
+        "  reason TEXT NOT NULL,"
+        "  PRIMARY KEY (job, face)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE INDEX job_skips_by_face ON job_skips (face);"
+
+        /* What holds for the whole gallery: one row. A model is NULL until it was chosen. */
+        "CREATE TABLE gallery ("
+        "  one INTEGER PRIMARY KEY CHECK (one = 1),"
+        "  active_model INTEGER REFERENCES models (key),"  /* searches are answered under it */
+        "  previous_model INTEGER REFERENCES models (key)" /* where a rollback leads */
+        ") STRICT;"
+        "INSERT INTO gallery (one) VALUES (1);"
+
+        /* Who forgot what and when: ids, no names of people, nothing biometric. Append only. */
+        "CREATE TABLE audit ("
+        "  key INTEGER PRIMARY KEY AUTOINCREMENT,"
+        "  time_ms INTEGER NOT NULL,"
+        "  actor TEXT NOT NULL,"       /* an API key's id, or what in the daemon did it */
+        "  action TEXT NOT NULL,"      /* delete, expire, … */
+        "  object_kind TEXT NOT NULL," /* face, person, collection */
+        "  object_id TEXT NOT NULL,"
+        "  collection TEXT NOT NULL,"
+        "  faces INTEGER NOT NULL" /* how many went with it */
+        ") STRICT;"
+        "CREATE INDEX audit_by_object ON audit (object_id);",
 };
 
 int64_t fm_schema_version(void)

@@ -53,6 +53,12 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_FACE_LIST] = {"SELECT " FACE_COLUMNS " FROM faces WHERE person = ?1 ORDER BY key"},
         [FM_SQL_FACE_DELETE] = {"DELETE FROM faces WHERE key = ?1"},
 
+        [FM_SQL_CROP_INSERT] = {"INSERT INTO crops (face, bytes, jpeg) VALUES (?1, ?2, ?3)"
+                                " ON CONFLICT (face) DO NOTHING"},
+        [FM_SQL_CROP_GET] = {"SELECT crops.bytes, crops.jpeg FROM faces JOIN crops ON crops.face = faces.key"
+                             " WHERE faces.id = ?2 AND faces.collection = ?1"},
+        [FM_SQL_CROP_GET_BY_KEY] = {"SELECT bytes, jpeg FROM crops WHERE face = ?1"},
+
         [FM_SQL_EMBEDDING_OF_PERSON] = {"SELECT key, embedding FROM faces WHERE person = ?1 AND model = ?2"
                                         " ORDER BY key"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */

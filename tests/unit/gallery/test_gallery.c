@@ -477,3 +477,55 @@ Test(gallery, every_embedding_survives_a_restart)
 	cr_expect_eq(none.count, 0);
 	expect_counts("default", 3, 41);
 }
+
+Test(gallery, crops)
+{
+	static const size_t sizes[] = {1, 219, 220, 221, 2043, 2044, 2264, 2265, 5000, FM_CROP_MAX_BYTES};
+	static uint8_t jpeg[FM_CROP_MAX_BYTES + 1];
+	float embedding[DIM];
+	struct fm_person person = create_person(home, "Ann");
+	struct fm_face_record face;
+	uint8_t *crop;
+	size_t bytes;
+	bool existed;
+
+	for (size_t i = 0; i < sizeof(jpeg); i++)
+		jpeg[i] = (uint8_t)(i * 131 >> 3 | 1);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct fm_face_insert insert = make_insert(embedding, i);
+
+		insert.crop = jpeg;
+		insert.crop_bytes = sizes[i];
+		ok(fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, &error));
+		ok(fm_gallery_crop_get(gallery, home, face.id, &crop, &bytes, &error));
+		cr_expect_eq(bytes, sizes[i]);
+		cr_expect_arr_eq(crop, jpeg, bytes);
+		free(crop);
+		ok(fm_gallery_crop_get_by_key(gallery, face.key, &crop, &bytes, &error));
+		cr_expect_eq(bytes, sizes[i]);
+		free(crop);
+		fails(FM_E_NOT_FOUND, fm_gallery_crop_get(gallery, home + 1, face.id, &crop, &bytes, &error));
+		fm_face_record_done(&face);
+	}
+	/* A face that had none gets one when its photo comes again; it keeps the first. */
+	struct fm_face_insert insert = make_insert(embedding, 1000);
+
+	ok(fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, &error));
+	fails(FM_E_NOT_FOUND, fm_gallery_crop_get(gallery, home, face.id, &crop, &bytes, &error));
+	for (size_t i = 7; i < 9; i++) {
+		fm_face_record_done(&face);
+		insert.crop = jpeg;
+		insert.crop_bytes = i;
+		ok(fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, &error));
+		cr_expect(existed);
+		ok(fm_gallery_crop_get(gallery, home, face.id, &crop, &bytes, &error));
+		cr_expect_eq(bytes, 7);
+		free(crop);
+	}
+	fm_face_record_done(&face);
+	insert.crop_bytes = sizeof(jpeg);
+	fails(FM_E_TOO_LARGE, fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, &error));
+	insert.crop_bytes = 0;
+	fails(FM_E_TOO_LARGE, fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, &error));
+	fm_person_done(&person);
+}

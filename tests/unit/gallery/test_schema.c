@@ -262,6 +262,10 @@ Test(schema, every_cascade_is_under_an_index)
 	static const char *const children[] = {
 	        "SELECT key FROM people WHERE collection = 1",
 	        "SELECT key FROM faces WHERE collection = 1 AND person = 1",
+	        "SELECT face FROM crops WHERE face = 1",
+	        "SELECT key FROM embeddings WHERE face = 1",
+	        "SELECT face FROM job_skips WHERE job = 1",
+	        "SELECT job FROM job_skips WHERE face = 1",
 	};
 	struct fm_connection connection = {0};
 	int64_t cascades;

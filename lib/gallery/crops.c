@@ -1,0 +1,94 @@
+#include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+#include "lib/gallery/internal.h"
+
+#include <string.h>
+
+#include "lib/base/banned.h"
+
+/*
+ * How SQLite lays a long row out on pages of 2 KiB: overflow pages hold 2044 bytes each, and when the rest
+ * does not make the row's first part longer than 2013 bytes it stays in the tree, or else 232 bytes do. A
+ * blob of a multiple of 2044 bytes and at most 220 more thus leaves 232 bytes in the tree, which are the
+ * row's own fields and a JPEG's tables, and the picture on overflow pages, which are zeroed when freed and
+ * never moved.
+ */
+#define OVERFLOW_BYTES 2044
+#define HEAD_BYTES     220
+
+static size_t padded(size_t bytes)
+{
+	size_t rest = bytes % OVERFLOW_BYTES;
+
+	if (bytes >= OVERFLOW_BYTES && rest <= HEAD_BYTES)
+		return bytes;
+	return bytes - rest + OVERFLOW_BYTES;
+}
+
+enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
+        size_t bytes, struct fm_error *err)
+{
+	fm_autofree uint8_t *blob = fm_calloc(1, padded(bytes));
+
+	if (!blob)
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a crop");
+	memcpy(blob, jpeg, bytes);
+	enum fm_status status = fm_execute(connection, FM_SQL_CROP_INSERT,
+	        FM_PARAMS(FM_INT(face_key), FM_INT((int64_t)bytes), FM_BLOB(blob, padded(bytes))), err);
+
+	fm_wipe(blob, padded(bytes));
+	return status;
+}
+
+static enum fm_status read_crop(
+        struct fm_query *query, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
+{
+	const void *blob = sqlite3_column_blob(query->statement, 1);
+	int64_t stored = sqlite3_column_bytes(query->statement, 1);
+	int64_t bytes = sqlite3_column_int64(query->statement, 0);
+
+	if (!blob || bytes < 1 || bytes > stored)
+		return fm_fail(err, FM_E_CORRUPT, "gallery: a crop of %lld bytes where %lld should be",
+		        (long long)stored, (long long)bytes);
+	uint8_t *jpeg = malloc((size_t)bytes);
+
+	if (!jpeg)
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a crop");
+	memcpy(jpeg, blob, (size_t)bytes);
+	*ret_jpeg = jpeg;
+	*ret_bytes = (size_t)bytes;
+	return FM_OK;
+}
+
+static enum fm_status find_crop(struct fm_gallery *gallery, enum fm_sql sql, const struct fm_param *params,
+        size_t count, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_query_start(&query, reader.connection, sql, params, count, err);
+	if (status == FM_OK)
+		status = fm_query_next(&query, &found, err);
+	if (status != FM_OK)
+		return status;
+	if (!found)
+		return fm_fail(err, FM_E_NOT_FOUND, "no crop is kept of this face, or there is no such face");
+	return read_crop(&query, ret_jpeg, ret_bytes, err);
+}
+
+enum fm_status fm_gallery_crop_get(struct fm_gallery *gallery, int64_t collection_key, const char *face_id,
+        uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
+{
+	return find_crop(gallery, FM_SQL_CROP_GET, FM_PARAMS(FM_INT(collection_key), FM_TEXT(face_id)),
+	        ret_jpeg, ret_bytes, err);
+}
+
+enum fm_status fm_gallery_crop_get_by_key(struct fm_gallery *gallery, int64_t face_key, uint8_t **ret_jpeg,
+        size_t *ret_bytes, struct fm_error *err)
+{
+	return find_crop(
+	        gallery, FM_SQL_CROP_GET_BY_KEY, FM_PARAMS(FM_INT(face_key)), ret_jpeg, ret_bytes, err);
+}
