@@ -26,13 +26,17 @@ static size_t cpus_allowed(void)
 	return (size_t)CPU_COUNT(&set);
 }
 
-enum fm_status fm_app_create(const struct fm_config *config, struct fm_app **ret_app, struct fm_error *err)
+enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app, struct fm_error *err)
 {
 	struct fm_app *app = fm_calloc(1, sizeof(*app));
 
-	if (!app)
+	if (!app) {
+		fm_snapshot_put(first);
 		return fm_fail(err, FM_E_NOMEM, "no memory to start");
-	app->config = config;
+	}
+	fm_snapshot_slot_init(&app->snapshots, first);
+	app->started = fm_snapshot_get(&app->snapshots);
+	app->config = &first->config;
 	app->lock_fd = -1;
 	pthread_mutex_init(&app->change, NULL);
 	*ret_app = app;
@@ -59,6 +63,8 @@ void fm_app_free(struct fm_app *app)
 	if (app->lock_fd >= 0)
 		close(app->lock_fd);
 	pthread_mutex_destroy(&app->change);
+	fm_snapshot_put(app->started);
+	fm_snapshot_slot_done(&app->snapshots);
 	free(app);
 }
 
@@ -96,19 +102,6 @@ static enum fm_status load_models(struct fm_app *app, struct fm_error *err)
 static enum fm_status create_pipelines(struct fm_app *app, struct fm_error *err)
 {
 	const struct fm_config *config = app->config;
-	const struct fm_pipeline_options options = {
-	        .limits = {.pixels_max = (uint64_t)config->pixels_max,
-	                .side_max_px = (int)config->side_max_px},
-	        .min_face_px = (int)config->min_face_px,
-	        .faces_max = (size_t)config->faces_max,
-	        .min_sharpness = (float)config->min_sharpness,
-	        .min_brightness = (float)config->min_brightness,
-	        .max_brightness = (float)config->max_brightness,
-	        .max_yaw_deg = (float)config->max_yaw_deg,
-	        .max_roll_deg = (float)config->max_roll_deg,
-	        .min_score = (float)config->min_score,
-	        .min_enroll_px = (int)config->min_enroll_px,
-	};
 	enum fm_status status = FM_OK;
 
 	app->worker_count = config->workers ? (size_t)config->workers : cpus_allowed();
@@ -116,7 +109,7 @@ static enum fm_status create_pipelines(struct fm_app *app, struct fm_error *err)
 	if (!app->pipelines)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
 	for (size_t i = 0; !status && i < app->worker_count; i++)
-		status = fm_pipeline_create(app->models, &options, &app->pipelines[i], err);
+		status = fm_pipeline_create(app->models, &app->started->pipeline, &app->pipelines[i], err);
 	return status;
 }
 

@@ -3,14 +3,14 @@
  *
  * fm_app_create() is quick, so that the port answers "starting" meanwhile; fm_app_load() reads models and
  * gallery, runs a self-test, starts the workers and makes the daemon ready. After it everything but the
- * gallery and the index is immutable. Changes of people and faces go through people.h, which keeps the
- * gallery and the index in step. Threads: safe after load.
+ * gallery, the index and the current snapshot is immutable. Changes of people and faces go through people.h,
+ * which keeps the gallery and the index in step. Threads: safe after load.
  */
 #ifndef FM_DAEMON_APP_H
 #define FM_DAEMON_APP_H
 
-#include "daemon/config.h"
 #include "daemon/pool.h"
+#include "daemon/snapshot.h"
 #include "lib/face/pipeline.h"
 #include "lib/gallery/gallery.h"
 #include "lib/search/index.h"
@@ -20,7 +20,10 @@
 #include <stdbool.h>
 
 struct fm_app {
+	/* As at the start: for what only a restart changes. Requests have their own: struct fm_exchange. */
 	const struct fm_config *config;
+	struct fm_snapshot *started; /* holds it */
+	struct fm_snapshot_slot snapshots;
 	struct fm_models *models;
 	struct fm_gallery *gallery;
 	struct fm_index *index;
@@ -33,7 +36,8 @@ struct fm_app {
 	atomic_bool ready;
 };
 
-enum fm_status fm_app_create(const struct fm_config *config, struct fm_app **ret_app, struct fm_error *err);
+/* Takes the caller's hold of the first snapshot. */
+enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app, struct fm_error *err);
 
 /* `work` is what a worker does with a job; its resource is a struct fm_pipeline. */
 enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_error *err);

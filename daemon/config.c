@@ -22,53 +22,56 @@
 #define STATE_DIRECTORY   "/var/lib/facematchd"
 #define GALLERY_FILE_NAME "gallery.db"
 
+/* A row whose value is taken when the daemon starts; LIVE_…: one that a reload may change. */
+#define ROW(section, key, type, member, text, low, high, live)                                               \
+	{                                                                                                    \
+		section, key, type, offsetof(struct fm_config, member), text, low, high, live                \
+	}
 #define TEXT(section, key, member, text, shortest)                                                           \
-	{                                                                                                    \
-		section, key, FM_SETTING_TEXT, offsetof(struct fm_config, member), text, shortest, TEXT_MAX  \
-	}
+	ROW(section, key, FM_SETTING_TEXT, member, text, shortest, TEXT_MAX, false)
+#define LIVE_TEXT(section, key, member, text, shortest)                                                      \
+	ROW(section, key, FM_SETTING_TEXT, member, text, shortest, TEXT_MAX, true)
 #define INTEGER(section, key, member, text, low, high)                                                       \
-	{                                                                                                    \
-		section, key, FM_SETTING_INTEGER, offsetof(struct fm_config, member), text, low, high        \
-	}
-#define REAL(section, key, member, text, low, high)                                                          \
-	{                                                                                                    \
-		section, key, FM_SETTING_REAL, offsetof(struct fm_config, member), text, low, high           \
-	}
+	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, false)
+#define LIVE_INTEGER(section, key, member, text, low, high)                                                  \
+	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, true)
+#define LIVE_REAL(section, key, member, text, low, high)                                                     \
+	ROW(section, key, FM_SETTING_REAL, member, text, low, high, true)
 
 /* clang-format off */
 const struct fm_setting fm_settings[] = {
-	TEXT   ("server",  "listen",             listen,             "127.0.0.1:8660", 1),
-	INTEGER("server",  "io_threads",         io_threads,         "2",         1, 64),
-	INTEGER("server",  "connections_max",    connections_max,    "256",       1, 65536),
-	INTEGER("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
-	INTEGER("server",  "request_timeout_s",  request_timeout_s,  "60",        1, 3600),
-	INTEGER("server",  "shutdown_timeout_s", shutdown_timeout_s, "30",        1, 3600),
-	INTEGER("limits",  "body_max_bytes",     body_max_bytes,     "20971520",  1024, 1 << 30),
-	INTEGER("limits",  "bodies_max_bytes",   bodies_max_bytes,   "268435456", 1024, 1LL << 40),
-	INTEGER("limits",  "pixels_max",         pixels_max,         "50000000",  4096, 1 << 30),
-	INTEGER("limits",  "side_max_px",        side_max_px,        "16384",     64, 65500),
-	INTEGER("workers", "count",              workers,            "0",         0, 1024),
-	INTEGER("workers", "queue_length",       queue_length,       "64",        1, 65536),
-	TEXT   ("models",  "dir",                models_dir,         "",          0),
-	TEXT   ("models",  "manifests",          manifests_dir,      "",          0),
-	TEXT   ("models",  "detection",          detection,          "fr_detect", 1),
-	TEXT   ("models",  "landmarks",          landmarks,          "fr_landmark", 1),
-	TEXT   ("models",  "embedding",          embedding,          "fr_feature", 1),
-	TEXT   ("models",  "precision",          precision,          "int8",      1),
-	TEXT   ("gallery", "path",               gallery,            "",          0),
-	INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
-	INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
-	INTEGER("enroll",  "min_face_px",        min_enroll_px,      "60",        20, 4096),
-	REAL   ("enroll",  "min_score",          min_score,          "0.8",       0, 1),
-	REAL   ("enroll",  "min_sharpness",      min_sharpness,      "0.15",       0, 1),
-	REAL   ("enroll",  "min_brightness",     min_brightness,     "0.15",      0, 1),
-	REAL   ("enroll",  "max_brightness",     max_brightness,     "0.9",       0, 1),
-	REAL   ("enroll",  "max_yaw_deg",        max_yaw_deg,        "45",        0, 180),
-	REAL   ("enroll",  "max_roll_deg",       max_roll_deg,       "45",        0, 180),
-	REAL   ("match",   "false_match_rate",   false_match_rate,   "1e-4",      1e-12, 0.5),
-	REAL   ("match",   "false_positive_identification_rate",
-	        false_positive_identification_rate,                  "1e-2",      1e-9, 0.5),
-	TEXT   ("log",     "level",              log_level,          "info",      1),
+	TEXT        ("server",  "listen",             listen,             "127.0.0.1:8660", 1),
+	INTEGER     ("server",  "io_threads",         io_threads,         "2",         1, 64),
+	INTEGER     ("server",  "connections_max",    connections_max,    "256",       1, 65536),
+	INTEGER     ("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
+	LIVE_INTEGER("server",  "request_timeout_s",  request_timeout_s,  "60",        1, 3600),
+	LIVE_INTEGER("server",  "shutdown_timeout_s", shutdown_timeout_s, "30",        1, 3600),
+	LIVE_INTEGER("limits",  "body_max_bytes",     body_max_bytes,     "20971520",  1024, 1 << 30),
+	LIVE_INTEGER("limits",  "bodies_max_bytes",   bodies_max_bytes,   "268435456", 1024, 1LL << 40),
+	LIVE_INTEGER("limits",  "pixels_max",         pixels_max,         "50000000",  4096, 1 << 30),
+	LIVE_INTEGER("limits",  "side_max_px",        side_max_px,        "16384",     64, 65500),
+	INTEGER     ("workers", "count",              workers,            "0",         0, 1024),
+	INTEGER     ("workers", "queue_length",       queue_length,       "64",        1, 65536),
+	TEXT        ("models",  "dir",                models_dir,         "",          0),
+	TEXT        ("models",  "manifests",          manifests_dir,      "",          0),
+	TEXT        ("models",  "detection",          detection,          "fr_detect", 1),
+	TEXT        ("models",  "landmarks",          landmarks,          "fr_landmark", 1),
+	TEXT        ("models",  "embedding",          embedding,          "fr_feature", 1),
+	TEXT        ("models",  "precision",          precision,          "int8",      1),
+	TEXT        ("gallery", "path",               gallery,            "",          0),
+	LIVE_INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
+	LIVE_INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
+	LIVE_INTEGER("enroll",  "min_face_px",        min_enroll_px,      "60",        20, 4096),
+	LIVE_REAL   ("enroll",  "min_score",          min_score,          "0.8",       0, 1),
+	LIVE_REAL   ("enroll",  "min_sharpness",      min_sharpness,      "0.15",      0, 1),
+	LIVE_REAL   ("enroll",  "min_brightness",     min_brightness,     "0.15",      0, 1),
+	LIVE_REAL   ("enroll",  "max_brightness",     max_brightness,     "0.9",       0, 1),
+	LIVE_REAL   ("enroll",  "max_yaw_deg",        max_yaw_deg,        "45",        0, 180),
+	LIVE_REAL   ("enroll",  "max_roll_deg",       max_roll_deg,       "45",        0, 180),
+	LIVE_REAL   ("match",   "false_match_rate",   false_match_rate,   "1e-4",      1e-12, 0.5),
+	LIVE_REAL   ("match",   "false_positive_identification_rate",
+	             false_positive_identification_rate,                  "1e-2",      1e-9, 0.5),
+	LIVE_TEXT   ("log",     "level",              log_level,          "info",      1),
 };
 /* clang-format on */
 const size_t fm_setting_count = FM_ARRAY_SIZE(fm_settings);
@@ -280,6 +283,38 @@ enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *
 		status = fm_fail(err, FM_E_INVALID,
 		        "[enroll] min_brightness must be less than [enroll] max_brightness");
 	return status;
+}
+
+static bool same_value(const void *a, const void *b, enum fm_setting_type type)
+{
+	switch (type) {
+	case FM_SETTING_TEXT: return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+	case FM_SETTING_INTEGER: return *(const int64_t *)a == *(const int64_t *)b;
+	case FM_SETTING_REAL: return *(const double *)a == *(const double *)b;
+	}
+	return false;
+}
+
+enum fm_status fm_config_keep_fixed(
+        struct fm_config *config, const struct fm_config *running, bool *ret_changed, struct fm_error *err)
+{
+	for (size_t i = 0; i < fm_setting_count; i++) {
+		const struct fm_setting *setting = &fm_settings[i];
+		char *ours = (char *)config + setting->offset;
+		const char *theirs = (const char *)running + setting->offset;
+		ret_changed[i] = !setting->live && !same_value(ours, theirs, setting->type);
+		if (!ret_changed[i])
+			continue;
+		if (setting->type == FM_SETTING_TEXT) {
+			enum fm_status status = assign(config, setting, *(char *const *)theirs, err);
+			if (status)
+				return status;
+		} else {
+			/* Whole numbers and reals are both eight bytes. */
+			memcpy(ours, theirs, sizeof(int64_t));
+		}
+	}
+	return FM_OK;
 }
 
 enum fm_status fm_config_gallery_path(const struct fm_config *config, char **ret_path, struct fm_error *err)

@@ -1,13 +1,14 @@
 /*
  * Settings: one table row each (config.c), read from an INI file, overridden by the command line.
  * Unknown sections and keys, keys set twice, and values out of range are errors that name file and line.
- * Threads: a configuration is not changed after start.
+ * Threads: a configuration in use is not changed; a reload reads another one (snapshot.h).
  */
 #ifndef FM_DAEMON_CONFIG_H
 #define FM_DAEMON_CONFIG_H
 
 #include "lib/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,7 @@ struct fm_setting {
 	size_t offset; /* in struct fm_config */
 	const char *default_text;
 	double minimum, maximum;
+	bool live; /* a reload may change it; otherwise it is taken when the daemon starts */
 };
 extern const struct fm_setting fm_settings[];
 extern const size_t fm_setting_count;
@@ -67,6 +69,13 @@ enum fm_status fm_config_set(struct fm_config *config, const char *section, cons
 
 /* What no row can say alone: rules between settings, and texts that name something. */
 enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *err);
+
+/*
+ * Gives `config` what `running` has in every setting that only a restart may change. ret_changed
+ * [fm_setting_count] tells which of them differed. FM_E_NOMEM leaves `config` unspecified.
+ */
+enum fm_status fm_config_keep_fixed(
+        struct fm_config *config, const struct fm_config *running, bool *ret_changed, struct fm_error *err);
 
 /* The gallery's file, defaults resolved; the caller frees it. */
 enum fm_status fm_config_gallery_path(const struct fm_config *config, char **ret_path, struct fm_error *err);

@@ -2,12 +2,14 @@
 #include "daemon/app.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
+#include "daemon/reload.h"
 #include "daemon/server.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/file.h"
 #include "lib/cpu/cpu.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -87,9 +89,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 }
 
 /* Defaults, then the file, then the command line. */
-static enum fm_status configure(
-        struct fm_config *config, const struct arguments *arguments, struct fm_error *err)
+static enum fm_status configure(struct fm_config *config, const void *context, struct fm_error *err)
 {
+	const struct arguments *arguments = context;
 	const struct {
 		const char *section, *key, *value;
 	} given[] = {
@@ -118,7 +120,17 @@ static enum fm_status configure(
 	return status;
 }
 
-static void wait_for_the_end(const sigset_t *signals)
+/* sd_notify(3): with MONOTONIC_USEC systemd knows that READY=1 answers this reload. */
+static void announce_reload(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+	        (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+static void wait_for_the_end(struct fm_app *app, const struct arguments *arguments, const sigset_t *signals)
 {
 	for (;;) {
 		int signal = sigwaitinfo(signals, NULL);
@@ -126,9 +138,11 @@ static void wait_for_the_end(const sigset_t *signals)
 			fm_log(FM_LOG_INFO, "stopping", "signal", strsignal(signal), NULL);
 			return;
 		}
-		if (signal == SIGHUP)
-			fm_log(FM_LOG_WARNING, "SIGHUP does nothing: restart to read the settings again",
-			        NULL);
+		if (signal == SIGHUP) {
+			announce_reload();
+			fm_reload(app, configure, arguments);
+			sd_notify(0, "READY=1");
+		}
 	}
 }
 
@@ -141,8 +155,8 @@ static enum fm_status write_port(const char *path, uint16_t port, struct fm_erro
 }
 
 /* Serves until a signal ends it. */
-static enum fm_status serve(
-        const struct fm_config *config, const char *port_file, const sigset_t *signals, struct fm_error *err)
+static enum fm_status serve(struct fm_snapshot *first, const struct arguments *arguments,
+        const sigset_t *signals, struct fm_error *err)
 {
 	fm_cleanup(fm_app_freep) struct fm_app *app = NULL;
 	fm_cleanup(fm_server_freep) struct fm_server *server = NULL;
@@ -151,9 +165,9 @@ static enum fm_status serve(
 	char text[128], workers[16];
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	enum fm_status status = fm_listen_parse(config->listen, &address, err);
+	enum fm_status status = fm_app_create(first, &app, err);
 	if (!status)
-		status = fm_app_create(config, &app, err);
+		status = fm_listen_parse(app->config->listen, &address, err);
 	if (!status)
 		status = fm_server_start(app, &address, &server, err);
 	if (!status) {
@@ -165,8 +179,8 @@ static enum fm_status serve(
 		status = fm_app_load(app, fm_server_work, err);
 		pthread_sigmask(SIG_BLOCK, signals, NULL);
 	}
-	if (!status && port_file)
-		status = write_port(port_file, fm_server_port(server), err);
+	if (!status && arguments->port_file)
+		status = write_port(arguments->port_file, fm_server_port(server), err);
 	if (!status) {
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		snprintf(text, sizeof(text), "%.0f",
@@ -176,7 +190,7 @@ static enum fm_status serve(
 		fm_log(FM_LOG_INFO, "ready", "ms", text, "workers", workers, "isa",
 		        fm_isa_name(fm_isa_best()), "model", fm_app_model(app), NULL);
 		sd_notifyf(0, "READY=1\nSTATUS=Serving http://%s", fm_server_address(server));
-		wait_for_the_end(signals);
+		wait_for_the_end(app, arguments, signals);
 		sd_notify(0, "STOPPING=1\nSTATUS=Finishing requests");
 	}
 	if (server)
@@ -193,8 +207,8 @@ int main(int argc, char **argv)
 {
 	fm_cleanup(fm_config_done) struct fm_config config = {0};
 	struct arguments arguments = {0};
+	struct fm_snapshot *first;
 	struct fm_error err = {0};
-	enum fm_log_level level;
 	sigset_t signals;
 	int done = parse_arguments(argc, argv, &arguments);
 
@@ -212,8 +226,7 @@ int main(int argc, char **argv)
 		puts("The configuration is good.");
 		return EXIT_SUCCESS;
 	}
-	if (!fm_log_level_parse(config.log_level, &level, NULL))
-		fm_log_set_level(level);
+	fm_reload_log_level(&config);
 
 	/* Every thread inherits the mask: signals wait until the main thread asks for them. */
 	signal(SIGPIPE, SIG_IGN);
@@ -223,7 +236,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	if (serve(&config, arguments.port_file, &signals, &err)) {
+	if (fm_snapshot_create(&config, &first, &err) || serve(first, &arguments, &signals, &err)) {
 		fm_log(FM_LOG_ERROR, err.message, NULL);
 		return EXIT_FAILURE;
 	}

@@ -25,14 +25,15 @@ static struct fm_threshold threshold_at(const struct fm_app *app, double rate, d
 	return threshold;
 }
 
-struct fm_threshold fm_match_verification(const struct fm_app *app, double min_similarity)
+struct fm_threshold fm_match_verification(
+        const struct fm_app *app, const struct fm_config *config, double min_similarity)
 {
-	return threshold_at(app, app->config->false_match_rate, min_similarity);
+	return threshold_at(app, config->false_match_rate, min_similarity);
 }
 
-struct fm_threshold fm_match_identification(const struct fm_app *app, size_t people, double min_similarity)
+struct fm_threshold fm_match_identification(
+        const struct fm_app *app, const struct fm_config *config, size_t people, double min_similarity)
 {
-	const struct fm_config *config = app->config;
 	size_t count = people ? people : 1;
 	double rate = fm_calibrate_identification_fmr(
 	        config->false_match_rate, config->false_positive_identification_rate, count);

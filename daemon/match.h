@@ -13,12 +13,14 @@ struct fm_threshold {
 };
 
 /*
- * The configured rates. min_similarity (0..1, or negative for none) may tighten them, never loosen; then the
+ * The rates of `config`. min_similarity (0..1, or negative for none) may tighten them, never loosen; then the
  * rates are those of the tighter cosine.
  */
-struct fm_threshold fm_match_verification(const struct fm_app *app, double min_similarity);
+struct fm_threshold fm_match_verification(
+        const struct fm_app *app, const struct fm_config *config, double min_similarity);
 /* 1:N among `people`: grows stricter with them. */
-struct fm_threshold fm_match_identification(const struct fm_app *app, size_t people, double min_similarity);
+struct fm_threshold fm_match_identification(
+        const struct fm_app *app, const struct fm_config *config, size_t people, double min_similarity);
 
 /* Cosine of two unit-length embeddings of the network in use, within -1 and 1. */
 double fm_match_cosine(const struct fm_app *app, const float *a, const float *b);

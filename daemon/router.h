@@ -8,12 +8,14 @@
 #include "daemon/request.h"
 
 struct fm_app;
+struct fm_config;
 struct fm_pipeline;
 
 /* All that a handler gets, and the reply it fills. */
 struct fm_exchange {
 	struct fm_app *app;
-	struct fm_pipeline *pipeline; /* this worker's; NULL on routes that are FM_ROUTE_INLINE */
+	const struct fm_config *config; /* this request's: a reload does not change it */
+	struct fm_pipeline *pipeline;   /* this worker's; NULL on routes that are FM_ROUTE_INLINE */
 	struct fm_request *request;
 	struct fm_reply reply;
 	json_t *problem_more; /* further members of the problem body, owned */

@@ -45,6 +45,7 @@ struct passage {
 	char method[16];
 	struct timespec start;
 	const struct fm_route *route;
+	struct fm_snapshot *snapshot;
 	struct fm_request request;
 	struct fm_exchange exchange;
 	enum fm_problem refused; /* found before the body ends; the rest of the body is dropped */
@@ -79,6 +80,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 	passage->server = server;
 	passage->connection = connection;
 	passage->target = strdup(target);
+	passage->snapshot = fm_snapshot_get(&server->app->snapshots);
 	clock_gettime(CLOCK_MONOTONIC, &passage->start);
 	pthread_mutex_lock(&server->lock);
 	server->active++;
@@ -124,6 +126,7 @@ static void on_completed(
 	log_request(passage, how);
 	drop_body(passage);
 	fm_exchange_done(&passage->exchange);
+	fm_snapshot_put(passage->snapshot);
 	free(passage->target);
 	free(passage);
 	*state = NULL;
@@ -255,8 +258,9 @@ static enum MHD_Result on_headers(struct passage *passage, const char *method)
 
 	snprintf(passage->method, sizeof(passage->method), "%s", method);
 	fm_request_init(&passage->request, header(passage->connection, "X-Request-Id"),
-	        (size_t)app->config->body_max_bytes);
+	        (size_t)passage->snapshot->config.body_max_bytes);
 	passage->exchange.app = app;
+	passage->exchange.config = &passage->snapshot->config;
 	passage->exchange.request = &passage->request;
 	passage->refused = check_headers(passage, &declared, &passage->refused_error);
 	passage->misframed = !is_framed_once(passage->connection);
@@ -292,7 +296,7 @@ static void refuse(struct passage *passage, enum fm_problem problem, const struc
 
 static enum MHD_Result on_body(struct passage *passage, const char *bytes, size_t length)
 {
-	const struct fm_config *config = passage->server->app->config;
+	const struct fm_config *config = &passage->snapshot->config;
 	struct fm_request *request = &passage->request;
 	struct fm_error err;
 
@@ -325,7 +329,7 @@ static enum MHD_Result on_body(struct passage *passage, const char *bytes, size_
 void fm_server_work(void *pipeline, void *job)
 {
 	struct passage *passage = job;
-	const struct fm_config *config = passage->server->app->config;
+	const struct fm_config *config = &passage->snapshot->config;
 	struct fm_error err;
 
 	passage->exchange.pipeline = pipeline;
@@ -333,6 +337,8 @@ void fm_server_work(void *pipeline, void *job)
 		fm_fail(&err, FM_E_BUSY, "no worker was free for %" PRId64 " seconds",
 		        config->request_timeout_s);
 		answer_problem(passage, FM_PROBLEM_OVERLOADED, &err);
+	} else if (fm_pipeline_set_options(pipeline, &passage->snapshot->pipeline, &err)) {
+		answer_problem(passage, FM_PROBLEM_INTERNAL, &err);
 	} else {
 		fm_router_run(passage->route, &passage->exchange);
 	}
@@ -464,6 +470,7 @@ uint16_t fm_server_port(const struct fm_server *server)
 
 void fm_server_drain(struct fm_server *server)
 {
+	struct fm_snapshot *snapshot = fm_snapshot_get(&server->app->snapshots);
 	struct timespec until;
 	int waited = 0;
 
@@ -476,7 +483,8 @@ void fm_server_drain(struct fm_server *server)
 	shutdown(server->listen_fd, SHUT_RD);
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += server->app->config->shutdown_timeout_s;
+	until.tv_sec += snapshot->config.shutdown_timeout_s;
+	fm_snapshot_put(snapshot);
 	pthread_mutex_lock(&server->lock);
 	while (server->active && waited != ETIMEDOUT)
 		waited = pthread_cond_timedwait(&server->idle, &server->lock, &until);

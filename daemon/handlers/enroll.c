@@ -56,7 +56,7 @@ static enum fm_problem refuse(
 {
 	if (!faces->count) {
 		fm_fail(err, FM_E_NO_FACE, "no face of at least %d pixels was found",
-		        (int)exchange->app->config->min_face_px);
+		        (int)exchange->config->min_face_px);
 		return FM_PROBLEM_NO_FACE;
 	}
 	if (only && faces->count > 1) {
@@ -127,7 +127,7 @@ static enum fm_problem find_lookalikes(struct fm_exchange *exchange, int64_t col
 	        sizeof(ret->hits) / sizeof(ret->hits[0]), ret->hits, &ret->count, &size, err);
 
 	if (!status)
-		ret->threshold = fm_match_identification(exchange->app, size.people, -1);
+		ret->threshold = fm_match_identification(exchange->app, exchange->config, size.people, -1);
 	return fm_problem_of(status);
 }
 

@@ -52,8 +52,8 @@ static enum fm_status identify_face(
 
 	if (status)
 		return status;
-	struct fm_threshold threshold =
-	        fm_match_identification(search->exchange->app, search->size.people, search->min_similarity);
+	struct fm_threshold threshold = fm_match_identification(
+	        search->exchange->app, search->exchange->config, search->size.people, search->min_similarity);
 	json_t *candidates = json_array();
 	json_t *person = NULL; /* borrowed from the best candidate */
 	for (size_t i = 0; !status && i < count; i++) {

@@ -18,7 +18,7 @@ static enum fm_problem one_face(
 
 	if (!problem && !ret_faces->count) {
 		fm_fail(err, FM_E_NO_FACE, "no face of at least %d pixels was found in \"%s\"",
-		        (int)exchange->app->config->min_face_px, name);
+		        (int)exchange->config->min_face_px, name);
 		return FM_PROBLEM_NO_FACE;
 	}
 	return problem;
@@ -28,7 +28,8 @@ static enum fm_problem one_face(
 static json_t *shape_decision(
         struct fm_exchange *exchange, double cosine, double min_similarity, json_t *faces, size_t ignored)
 {
-	struct fm_threshold threshold = fm_match_verification(exchange->app, min_similarity);
+	struct fm_threshold threshold =
+	        fm_match_verification(exchange->app, exchange->config, min_similarity);
 	double similarity = fm_calibrate_similarity(exchange->app->models->embedding, cosine);
 
 	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:I}", "match", cosine >= threshold.cosine, "similarity",

@@ -84,6 +84,18 @@ void fm_pipeline_free(struct fm_pipeline *pipeline)
 }
 FM_DEFINE_CLEANUP(struct fm_pipeline *, fm_pipeline_free);
 
+enum fm_status fm_pipeline_set_options(
+        struct fm_pipeline *pipeline, const struct fm_pipeline_options *options, struct fm_error *err)
+{
+	if (options->min_face_px < 20 || options->min_face_px > 1024)
+		return fm_fail(err, FM_E_INVALID, "min_face_px is %d: 20 to 1024 are possible",
+		        options->min_face_px);
+	if (options->faces_max < 1)
+		return fm_fail(err, FM_E_INVALID, "faces_max must be at least 1");
+	pipeline->options = *options;
+	return FM_OK;
+}
+
 enum fm_status fm_pipeline_create(const struct fm_models *models, const struct fm_pipeline_options *options,
         struct fm_pipeline **ret_pipeline, struct fm_error *err)
 {
@@ -92,14 +104,10 @@ enum fm_status fm_pipeline_create(const struct fm_models *models, const struct f
 
 	if (!pipeline)
 		return fm_fail(err, FM_E_NOMEM, "no memory for a pipeline");
-	if (options->min_face_px < 20 || options->min_face_px > 1024)
-		return fm_fail(err, FM_E_INVALID, "min_face_px is %d: 20 to 1024 are possible",
-		        options->min_face_px);
-	if (options->faces_max < 1)
-		return fm_fail(err, FM_E_INVALID, "faces_max must be at least 1");
 	pipeline->models = models;
-	pipeline->options = *options;
-	enum fm_status status = fm_detect_create(models->detection, &pipeline->detector, err);
+	enum fm_status status = fm_pipeline_set_options(pipeline, options, err);
+	if (status == FM_OK)
+		status = fm_detect_create(models->detection, &pipeline->detector, err);
 	if (status == FM_OK)
 		status = fm_landmarks_create(models->landmarks, &pipeline->landmarker, err);
 	if (status == FM_OK)

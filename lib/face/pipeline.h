@@ -88,6 +88,10 @@ enum fm_status fm_pipeline_create(const struct fm_models *models, const struct f
         struct fm_pipeline **ret_pipeline, struct fm_error *err);
 void fm_pipeline_free(struct fm_pipeline *pipeline);
 
+/* Other options from the next photo on, within the same bounds as at creation. FM_E_INVALID. */
+enum fm_status fm_pipeline_set_options(
+        struct fm_pipeline *pipeline, const struct fm_pipeline_options *options, struct fm_error *err);
+
 /* What to compute an embedding for: costs about one network run a face. */
 enum fm_embed_which {
 	FM_EMBED_NONE, /* detect only */

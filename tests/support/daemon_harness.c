@@ -217,6 +217,30 @@ void test_daemon_wait_for_log(const struct test_daemon *daemon, const char *want
 	cr_assert_fail("the log does not say \"%s\": %s", wanted, text);
 }
 
+static size_t count_in_log(const struct test_daemon *daemon, const char *wanted)
+{
+	char *text = test_daemon_log(daemon);
+	size_t count = 0;
+
+	for (const char *at = text; (at = strstr(at, wanted)); at++)
+		count++;
+	free(text);
+	return count;
+}
+
+void test_daemon_reload(struct test_daemon *daemon, const char *settings, const char *wanted)
+{
+	size_t before = count_in_log(daemon, wanted);
+
+	write_settings(daemon, settings);
+	kill(daemon->pid, SIGHUP);
+	for (int waited_ms = 0; count_in_log(daemon, wanted) == before; waited_ms += 10) {
+		char *text = waited_ms > LOG_TIMEOUT_S * 1000 ? test_daemon_log(daemon) : NULL;
+		cr_assert_null(text, "after SIGHUP the log does not say \"%s\": %s", wanted, text);
+		sleep_ms(10);
+	}
+}
+
 int test_daemon_run(const char *const *arguments, char *ret_output, size_t size)
 {
 	char program[PATH_BYTES];

@@ -18,6 +18,11 @@ struct test_daemon {
 struct test_daemon test_daemon_start(const char *settings);
 /* Starts it again on the same gallery. */
 void test_daemon_restart(struct test_daemon *daemon, const char *settings);
+/*
+ * Writes other settings, sends SIGHUP and waits until the log says `wanted` once more: "settings reloaded",
+ * or "the settings stay as they were". Aborts the test after 10 s.
+ */
+void test_daemon_reload(struct test_daemon *daemon, const char *settings, const char *wanted);
 /* Sends the signal (0: none), waits for the end and gives waitpid()'s status. Aborts the test after 30 s. */
 int test_daemon_end(struct test_daemon *daemon, int signal);
 /* SIGTERM, which must end it with status 0; then removes the directory. */
