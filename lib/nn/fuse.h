@@ -25,7 +25,10 @@ enum fm_status fm_fuse_attention(struct fm_graph *graph, struct fm_node *node, s
  */
 enum fm_status fm_fuse_transpose(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
-/* A product whose activations and weights lie on grids (QuantizeLinear) computes in int8 by those. */
+/*
+ * A product whose weights are integers in the file (DequantizeLinear) multiplies by those in int8; where its
+ * activations lie on a grid (QuantizeLinear), too, it computes in int8 by both.
+ */
 enum fm_status fm_fuse_static(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
 /* The grid of a QuantizeLinear behind a product, after its sums or after its activation. False: no place. */

@@ -100,6 +100,24 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
 	return FM_OK;
 }
 
+enum fm_status fm_fused_weight_scale(const struct fm_build *build, const struct fm_node *node, size_t n,
+        float alpha, const float **ret_scale, struct fm_error *err)
+{
+	const struct fm_fused *fused = &node->fused;
+
+	if (!fused->weight_scale || (!fused->scale && alpha == 1.0f)) {
+		*ret_scale = fused->weight_scale;
+		return FM_OK;
+	}
+	float *scale = fm_arena_alloc(build->graph->arena, n, sizeof(*scale));
+	if (!scale)
+		return fm_node_nomem(node, err);
+	for (size_t i = 0; i < n; i++)
+		scale[i] = alpha * fused->weight_scale[i] * (fused->scale ? fused->scale[i] : 1.0f);
+	*ret_scale = scale;
+	return FM_OK;
+}
+
 /* Scratch: a chunk's codes, their quantization, the normalized rows; each only where there is one. */
 static size_t codes_bytes(const struct fm_linear *linear)
 {

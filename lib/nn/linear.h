@@ -35,6 +35,13 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
         struct fm_step *step, float *weights, const float *weight_scale, size_t n, size_t k,
         struct fm_linear *ret_linear, struct fm_error *err);
 
+/*
+ * The scales by which a product's n rows of weights are integers once alpha and what was fused behind are
+ * multiplied into them, in the load's arena; NULL where the file has no integers.
+ */
+enum fm_status fm_fused_weight_scale(const struct fm_build *build, const struct fm_node *node, size_t n,
+        float alpha, const float **ret_scale, struct fm_error *err);
+
 /* Scratch of fm_linear_run, a multiple of 64. */
 size_t fm_linear_scratch_bytes(const struct fm_linear *linear);
 

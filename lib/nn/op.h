@@ -78,6 +78,7 @@ extern const struct fm_op fm_op_gemm, fm_op_matmul, fm_op_matmul_batched;
 extern const struct fm_op fm_op_layer_normalization;
 extern const struct fm_op fm_op_quantize_linear, fm_op_dequantize_linear;
 extern const struct fm_op fm_op_max_pool, fm_op_resize;
+extern const struct fm_op fm_op_bit_shift, fm_op_cast;
 extern const struct fm_op fm_op_reduce_mean, fm_op_reduce_l2;
 extern const struct fm_op fm_op_sqrt, fm_op_erf, fm_op_sin, fm_op_cos, fm_op_pow;
 extern const struct fm_op fm_op_batch_normalization;
@@ -102,6 +103,14 @@ bool fm_pow_is_square(const struct fm_node *node);
 /* Whether it works along the last axis alone, and keeps it. */
 bool fm_reduces_last(const struct fm_graph *graph, const struct fm_node *node);
 bool fm_softmax_is_last(const struct fm_graph *graph, const struct fm_node *node);
+
+/*
+ * Whether DequantizeLinear made constant v of integers (codes less zero points) within -127..127, by one
+ * scale or by one for each place along the axis: *ret_scales[dims[axis]] then, in the graph's arena, else
+ * NULL.
+ */
+enum fm_status fm_dequantize_scales(struct fm_graph *graph, const struct fm_node *node, uint32_t v,
+        size_t axis, const float **ret_scales, struct fm_error *err);
 
 /* A LayerNormalization's parameters, in the network's arena. */
 struct fm_norm {

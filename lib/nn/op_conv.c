@@ -230,16 +230,9 @@ static enum fm_status prepare(
 	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * k;
 	if (conv->kind == DEPTHWISE)
 		return prepare_depthwise(build, node, step, conv, weights, err);
-	const float *weight_scale = node->fused.weight_scale;
-	if (weight_scale && node->fused.scale) {
-		float *scaled = fm_arena_alloc(build->graph->arena, s->out_channels, sizeof(*scaled));
-
-		if (!scaled)
-			return fm_node_nomem(node, err);
-		for (size_t i = 0; i < s->out_channels; i++)
-			scaled[i] = weight_scale[i] * node->fused.scale[i];
-		weight_scale = scaled;
-	}
+	const float *weight_scale;
+	if ((status = fm_fused_weight_scale(build, node, s->out_channels, 1.0f, &weight_scale, err)))
+		return status;
 	return prepare_products(build, node, step, conv, weights, weight_scale, err);
 }
 

@@ -148,12 +148,13 @@ static enum fm_status prepare(
 	const struct gemm *gemm = node->params;
 	struct gemm_state *state = fm_arena_alloc(build->arena, 1, sizeof(*state));
 	float *weights = fm_arena_alloc(build->graph->arena, gemm->n * gemm->k, sizeof(*weights));
-	const float *given;
+	const float *given, *scale;
 	enum fm_status status;
 
 	if (!state || !weights)
 		return fm_node_nomem(node, err);
-	if ((status = fm_node_floats(build->graph, node, 1, &given, err)))
+	if ((status = fm_node_floats(build->graph, node, 1, &given, err)) ||
+	        (status = fm_fused_weight_scale(build, node, gemm->n, gemm->alpha, &scale, err)))
 		return status;
 	for (size_t i = 0; i < gemm->n; i++)
 		for (size_t j = 0; j < gemm->k; j++)
@@ -162,7 +163,7 @@ static enum fm_status prepare(
 	if ((status = fm_epilogue_prepare(build, node, weights, gemm->n, gemm->k, gemm->bias, gemm->beta,
 	             &state->epilogue, err)) ||
 	        (status = fm_linear_prepare(
-	                 build, node, step, weights, NULL, gemm->n, gemm->k, &state->linear, err)) ||
+	                 build, node, step, weights, scale, gemm->n, gemm->k, &state->linear, err)) ||
 	        (status = fm_chain_prepare(build, node, &state->epilogue, &state->linear.chain, err)) ||
 	        (status = fm_product_operands(build, node, step, err)))
 		return status;

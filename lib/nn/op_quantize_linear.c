@@ -7,6 +7,7 @@
 #include "lib/nn/op.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
@@ -108,9 +109,9 @@ const struct fm_op fm_op_quantize_linear = {
 /* ---- DequantizeLinear
  * ---------------------------------------------------------------------------------------- */
 
-/* A constant's integers: length along the axis, and how many elements go by one scale. */
+/* A constant's integers: scales along the axis, and how many elements in a row go by one. */
 struct dequantize {
-	size_t scales, inner;
+	size_t scales, inner, axis;
 };
 
 static double integer_at(const struct fm_value *value, size_t i)
@@ -140,11 +141,12 @@ static enum fm_status check_constant(struct fm_graph *graph, struct fm_node *nod
 		        node, err, FM_E_UNSUPPORTED, "it dequantizes %s", fm_onnx_type_name(q->type));
 	if (zero && (!zero->constant || zero->type != q->type || zero->elements != scale->elements))
 		return fm_node_fail(node, err, FM_E_CORRUPT, "its zero points do not match its scales");
-	*dequantize = (struct dequantize){1, q->elements};
+	*dequantize = (struct dequantize){1, q->elements, 0};
 	if (scale->elements == 1)
 		return FM_OK;
 	if ((status = fm_axis(node, attribute, q->rank, &axis, err)))
 		return status;
+	dequantize->axis = axis;
 	dequantize->scales = q->dims[axis];
 	dequantize->inner = 1;
 	for (size_t i = axis + 1; i < q->rank; i++)
@@ -195,6 +197,37 @@ static enum fm_status shape_dequantize(struct fm_graph *graph, struct fm_node *n
 	}
 	out->constant = values;
 	return fm_value_set_shape(out, FM_ONNX_FLOAT32, q->rank, q->dims, node, err);
+}
+
+enum fm_status fm_dequantize_scales(struct fm_graph *graph, const struct fm_node *node, uint32_t v,
+        size_t axis, const float **ret_scales, struct fm_error *err)
+{
+	const struct fm_value *weights = &graph->values[v];
+	const struct fm_node *made =
+	        weights->producer == FM_NODE_NONE ? NULL : &graph->nodes[weights->producer];
+
+	*ret_scales = NULL;
+	if (!weights->constant || !made || made->op != &fm_op_dequantize_linear)
+		return FM_OK;
+	const struct fm_value *q = fm_node_input(graph, made, 0), *scale = fm_node_input(graph, made, 1);
+	const struct fm_value *zero = fm_node_input(graph, made, 2);
+	const struct dequantize *dequantize = made->params;
+	const size_t channels = q->dims[axis];
+	if (dequantize->scales != 1 && dequantize->axis != axis)
+		return FM_OK;
+	for (size_t i = 0; i < q->elements; i++) {
+		const size_t at = i / dequantize->inner % dequantize->scales;
+
+		if (fabs(integer_at(q, i) - (zero ? integer_at(zero, at) : 0.0)) > 127.0)
+			return FM_OK;
+	}
+	float *scales = fm_arena_alloc(graph->arena, channels, sizeof(*scales));
+	if (!scales)
+		return fm_node_nomem(node, err);
+	for (size_t i = 0; i < channels; i++)
+		scales[i] = ((const float *)scale->constant)[dequantize->scales == 1 ? 0 : i];
+	*ret_scales = scales;
+	return FM_OK;
 }
 
 const struct fm_op fm_op_dequantize_linear = {

@@ -9,6 +9,8 @@
 static const struct fm_op *const table[] = {
         &fm_op_add,
         &fm_op_batch_normalization,
+        &fm_op_bit_shift,
+        &fm_op_cast,
         &fm_op_clip,
         &fm_op_concat,
         &fm_op_constant,
