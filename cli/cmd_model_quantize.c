@@ -138,9 +138,9 @@ static json_t *report(const struct job *job)
 		after += quantized->weights[i].bytes;
 	}
 	json_t *json = json_pack(
-	        "{s:o, s:o, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
-	        fm_json_text(job->in), "quantized", fm_json_text(job->out), "per",
-	        job->options.per_tensor ? "tensor" : "channel", "asymmetric", job->options.asymmetric,
+	        "{s:o, s:o, s:i, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:i, s:o, s:o}", "model",
+	        fm_json_text(job->in), "quantized", fm_json_text(job->out), "bits", (int)job->options.bits,
+	        "per", job->options.per_tensor ? "tensor" : "channel", "asymmetric", job->options.asymmetric,
 	        "activations", job->is_static ? "static" : "dynamic", "quantized_activations",
 	        (json_int_t)quantized->activation_count, "opset", (json_int_t)quantized->opset,
 	        "file_bytes_before", (json_int_t)job->length, "file_bytes", (json_int_t)quantized->length,
@@ -185,8 +185,11 @@ static int model_quantize_run(struct fm_call *call)
 	fm_cleanup(job_done) struct job job = {
 	        .models_dir = call->models_dir, .manifest = fm_models_defaults.embedding, .photos = 64};
 	const char *per = "channel", *activations = "dynamic";
+	long bits = 8;
 	bool as_json = false;
 	const struct fm_option options[] = {
+	        {"bits", FM_OPTION_COUNT, &bits, "8|6|4", "of each code; 6 and 4 are packed (default: 8)",
+	                .low = 4, .high = 8},
 	        {"per", FM_OPTION_TEXT, &per, "channel|tensor",
 	                "one scale per output channel, or per weight (default: channel)"},
 	        {"asymmetric", FM_OPTION_FLAG, &job.options.asymmetric, NULL,
@@ -228,6 +231,13 @@ static int model_quantize_run(struct fm_call *call)
 		            "model quantize --help");
 		return FM_EXIT_USAGE;
 	}
+	if (bits % 2) {
+		fm_complain("model quantize: --bits: %ld is none of 8, 6 and 4; see facematchctl model "
+		            "quantize --help",
+		        bits);
+		return FM_EXIT_USAGE;
+	}
+	job.options.bits = (unsigned)bits;
 	job.options.per_tensor = strcmp(per, "tensor") == 0;
 	job.in = call->operands[0];
 	job.out = call->operands[1];
@@ -250,13 +260,15 @@ static int model_quantize_run(struct fm_call *call)
 const struct fm_command fm_cmd_model_quantize = {
         .name = "model quantize",
         .operands = "IN.onnx OUT.onnx",
-        .summary = "store a network's weights in 8 bits",
+        .summary = "store a network's weights in 8 bits or fewer",
         .description =
-                "Writes a copy of the network whose Conv, Gemm and MatMul weights are 8-bit codes with "
-                "scales, turned\n"
-                "back by DequantizeLinear: standard ONNX of opset 13, about a quarter of the size, which "
-                "facematchd and\n"
-                "other runtimes load as they do the original. Weights under 256 elements, of depthwise "
+                "Writes a copy of the network whose Conv, Gemm and MatMul weights are codes of 8, 6 or 4 "
+                "bits "
+                "with scales,\n"
+                "turned back by DequantizeLinear: standard ONNX of opset 13, with 8 bits about a quarter of "
+                "the size,\n"
+                "which facematchd and other runtimes load as they do the original. Weights under 256 "
+                "elements, of depthwise "
                 "convolutions under\n"
                 "16 to a channel, biases and slopes stay float32. Activations are quantized when the network "
                 "runs,\nunless --activations is static.\n"

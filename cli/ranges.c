@@ -88,7 +88,7 @@ enum fm_status fm_ranges_measure(const void *bytes, size_t length, const struct 
 	for (size_t i = 0; i < quantized->weight_count; i++) {
 		const struct fm_onnx_quantized_weight *weight = &quantized->weights[i];
 
-		if (weight->bits != 8 || is_known(&ranges, weight->input))
+		if (weight->bits == 32 || is_known(&ranges, weight->input))
 			continue;
 		names[ranges.count - 1] = weight->input;
 		ranges.ranges[ranges.count++].name = weight->input;

@@ -7,7 +7,8 @@ import { createRequire } from 'node:module';
 const ort = createRequire(path.resolve('build/npm/x.js'))('onnxruntime-node');
 const [facematchctl, work, ...networks] = process.argv.slice(2);
 const tolerance = 1e-4; // of an output's largest value; of 0.01 where that is smaller: sigmoids near 0 round coarsely
-const variants = [[], ['--float-depthwise'], ['--per', 'tensor'], ['--asymmetric'], ['--per', 'tensor', '--asymmetric']];
+const variants = [[], ['--float-depthwise'], ['--per', 'tensor'], ['--asymmetric'], ['--per', 'tensor', '--asymmetric'],
+	['--bits', '6'], ['--bits', '4'], ['--bits', '6', '--asymmetric'], ['--bits', '4', '--per', 'tensor', '--asymmetric']];
 
 function ctl(...args) {
 	return execFileSync(facematchctl, args, { encoding: 'utf8', maxBuffer: 1 << 26 });

@@ -39,7 +39,7 @@ static bool takes(
 	                strcmp(node->op_type, "MatMul") != 0))
 		return false;
 	for (size_t i = 0; i < quantized->weight_count; i++)
-		if (quantized->weights[i].bits == 8 &&
+		if (quantized->weights[i].bits < 32 &&
 		        strcmp(quantized->weights[i].name, node->input[1]) == 0)
 			return true;
 	return false;

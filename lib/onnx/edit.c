@@ -206,7 +206,9 @@ void fm_onnx_drop_attribute(Onnx__NodeProto *node, const char *name)
 	node->n_attribute = kept;
 }
 
-enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t value, struct fm_error *err)
+/* A new attribute in place of any of that name. */
+static enum fm_status new_attribute(Onnx__NodeProto *node, const char *name,
+        Onnx__AttributeProto__AttributeType type, Onnx__AttributeProto **ret_attribute, struct fm_error *err)
 {
 	Onnx__AttributeProto **grown, *attribute;
 
@@ -221,10 +223,39 @@ enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t 
 	onnx__attribute_proto__init(attribute);
 	grown[node->n_attribute++] = attribute;
 	attribute->has_type = true;
-	attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+	attribute->type = type;
+	*ret_attribute = attribute;
+	return fm_onnx_set_text(&attribute->name, name, err);
+}
+
+enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t value, struct fm_error *err)
+{
+	Onnx__AttributeProto *attribute;
+	enum fm_status status =
+	        new_attribute(node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT, &attribute, err);
+
+	if (status)
+		return status;
 	attribute->has_i = true;
 	attribute->i = value;
-	return fm_onnx_set_text(&attribute->name, name, err);
+	return FM_OK;
+}
+
+enum fm_status fm_onnx_set_string(
+        Onnx__NodeProto *node, const char *name, const char *value, struct fm_error *err)
+{
+	Onnx__AttributeProto *attribute;
+	enum fm_status status =
+	        new_attribute(node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING, &attribute, err);
+	char *copy = status ? NULL : strdup(value);
+
+	if (status)
+		return status;
+	if (!copy)
+		return fm_onnx_nomem(err);
+	attribute->has_s = true;
+	attribute->s = (ProtobufCBinaryData){strlen(copy), (uint8_t *)copy};
+	return FM_OK;
 }
 
 enum fm_status fm_onnx_add_constant(struct fm_onnx_edit *edit, Onnx__NodeProto *node, size_t input,

@@ -46,6 +46,9 @@ enum fm_status fm_onnx_set_text(char **text, const char *value, struct fm_error 
 enum fm_status fm_onnx_set_int(Onnx__NodeProto *node, const char *name, int64_t value, struct fm_error *err);
 void fm_onnx_drop_attribute(Onnx__NodeProto *node, const char *name);
 
+enum fm_status fm_onnx_set_string(
+        Onnx__NodeProto *node, const char *name, const char *value, struct fm_error *err);
+
 /* Replaces the graph's outputs by float32 tensors of these names, without shapes. */
 enum fm_status fm_onnx_set_outputs(
         struct fm_onnx_edit *edit, const char *const *names, size_t count, struct fm_error *err);
@@ -54,6 +57,26 @@ enum fm_status fm_onnx_set_outputs(
 enum fm_status fm_onnx_pack(
         const Onnx__ModelProto *message, void **ret_bytes, size_t *ret_length, struct fm_error *err);
 void fm_onnx_message_freep(Onnx__ModelProto **message);
+
+/* Codes of fewer than 8 bits, one a byte until they are packed. */
+struct fm_onnx_part {
+	char name[FM_ONNX_LABEL_BYTES];
+	int64_t elements;
+};
+
+struct fm_onnx_packing {
+	uint8_t *codes;
+	size_t count, capacity;
+	struct fm_onnx_part *parts;
+	size_t part_count;
+};
+void fm_onnx_packing_done(struct fm_onnx_packing *packing);
+/* *ret_name will be the uint8 tensor [count] of these codes. FM_E_TOO_LARGE beyond a node's operands. */
+enum fm_status fm_onnx_packing_add(struct fm_onnx_packing *packing, struct fm_onnx_edit *edit,
+        const uint8_t *codes, size_t count, char ret_name[FM_ONNX_LABEL_BYTES], struct fm_error *err);
+/* Packs them into one initializer, 6 or 4 bits each, and puts what unpacks them before all other nodes. */
+enum fm_status fm_onnx_packing_emit(const struct fm_onnx_packing *packing, struct fm_onnx_edit *edit,
+        unsigned bits, struct fm_error *err);
 
 /* QuantizeLinear and DequantizeLinear on the activations, after fm_onnx_raise. Counts them into quantized. */
 enum fm_status fm_onnx_quantize_activations(struct fm_onnx_edit *edit,

@@ -1,10 +1,16 @@
 /*
- * ONNX bytes -> ONNX bytes with the weights in 8 bits.
+ * ONNX bytes -> ONNX bytes with the weights in 8, 6 or 4 bits.
  *
  * Each constant weight of Conv, Gemm and MatMul (their second input, an initializer or a Constant node)
  * becomes codes and scales that a DequantizeLinear turns back into a tensor of the old name; everything else
  * stays as it was. Biases and slopes stay float32. The codes are those that lib/nn makes of the same weights
  * at load: dequantized and quantized again they come out the same, bit for bit.
+ *
+ * Codes of 6 and 4 bits lie packed in one uint8 initializer; a few nodes at the front of the graph (BitShift,
+ * Concat, Split; for 6 bits also Cast and MatMul, exact in any float format) unpack them, and runtimes that
+ * fold constants do so once, at load. 4 bits: code i is the low half of byte i, code i + h the high half,
+ * h = ceil(n / 2). 6 bits: bytes [3][h], h = ceil(n / 4), hold three quarters of the codes in their low bits,
+ * and a quarter in their high bits, from high to low. The zero point is 2^(bits - 1) unless asymmetric.
  *
  * DequantizeLinear with one scale per channel needs opset 13: an older model is raised to it where every
  * operator in it keeps its meaning or is rewritten, and refused otherwise. Graph inputs that only give an
@@ -33,10 +39,25 @@ struct fm_onnx_range {
 	float low, high; /* finite, low <= high */
 };
 
+/*
+ * A weight whose codes were found elsewhere (cli/tune.c), symmetric and per output channel, and the bias that
+ * goes with them.
+ */
+struct fm_onnx_tuned {
+	const char *name;
+	const int8_t *codes; /* as the tensor's elements; within the bits asked for */
+	const float *scales; /* [channels], normal numbers */
+	/* This input of that node of the model becomes a float32 tensor [channels], where bias is given. */
+	const float *bias;
+	size_t bias_node, bias_input;
+};
+
 /* Zero is the default everywhere: s8, symmetric, one scale per output channel. */
 struct fm_onnx_quantize_options {
+	unsigned bits;   /* 8, 6 or 4; 0: 8 */
 	bool per_tensor; /* one scale for the whole weight */
-	bool asymmetric; /* u8 with a zero point: scale = (max - min) / 255; else s8: scale = max|w| / 127 */
+	/* Zero point, scale = (max - min) / (2^bits - 1); else scale = max|w| / (2^(bits - 1) - 1). */
+	bool asymmetric;
 	bool float_depthwise; /* leave all convolutions with more than one group as they are */
 	/*
 	 * Activations with a range, where a quantized layer takes them as its first input, pass through
@@ -45,6 +66,9 @@ struct fm_onnx_quantize_options {
 	 */
 	const struct fm_onnx_range *ranges;
 	size_t range_count;
+	/* Neither per_tensor nor asymmetric then; weights that stay float32 are not among them. */
+	const struct fm_onnx_tuned *tuned;
+	size_t tuned_count;
 };
 
 /* One weight, in the order of the layers. */
@@ -55,7 +79,9 @@ struct fm_onnx_quantized_weight {
 	const char *input; /* the layer's first: the activation that the weight multiplies */
 	size_t rank;
 	size_t dims[FM_ONNX_RANK_MAX];
-	unsigned bits;        /* 8, or 32 where it was left alone */
+	unsigned bits;        /* or 32 where it was left alone */
+	size_t axis;          /* of its dimensions, that of the output channels */
+	size_t node;          /* the layer, in the model */
 	size_t bytes_float32; /* before */
 	size_t bytes;         /* after: codes, scales, zero points */
 	double snr_db;        /* 10 log10 of the weight's energy over the error's; infinite without error */

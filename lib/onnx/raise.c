@@ -110,6 +110,8 @@ static enum fm_status raise_softmax(
 static const struct rule rules[] = {
         {"Add"},
         {"BatchNormalization", 9, .raise = raise_batch_normalization},
+        {"BitShift"},
+        {"Cast"},
         {"Clip", 11, {{"min", 1}, {"max", 2}}},
         {"Concat"},
         {"Constant"},
