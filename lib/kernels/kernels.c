@@ -6,6 +6,7 @@
 #include "lib/kernels/dwconv.h"
 #include "lib/kernels/gemm_f32.h"
 #include "lib/kernels/gemm_u8s8.h"
+#include "lib/kernels/max_pool.h"
 #include "lib/kernels/quantize.h"
 
 #include "lib/base/banned.h"
@@ -30,6 +31,7 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_scalar,
                         .quantize_columns = fm_quantize_columns_scalar,
                         .dwconv_f32 = fm_dwconv_f32_scalar,
+                        .max_pool_f32 = fm_max_pool_f32_scalar,
                         .dot_s8 = fm_dot_s8_scalar,
                         .dot_f32 = fm_dot_f32_scalar,
                 },
@@ -52,6 +54,7 @@ static const struct fm_kernels table[] = {
                                 },
                         .quantize_rows = fm_quantize_rows_sse41,
                         .dwconv_f32 = fm_dwconv_f32_sse41,
+                        .max_pool_f32 = fm_max_pool_f32_scalar,
                         .dot_s8 = fm_dot_s8_sse41,
                         .dot_f32 = fm_dot_f32_sse41,
                 },
@@ -74,6 +77,7 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_avx2,
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .max_pool_f32 = fm_max_pool_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
@@ -96,6 +100,7 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_avx2,
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .max_pool_f32 = fm_max_pool_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
@@ -118,6 +123,7 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_avx2,
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
+                        .max_pool_f32 = fm_max_pool_f32_avx2,
                         .dot_s8 = fm_dot_s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
@@ -140,6 +146,7 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_avx512vnni,
                         .quantize_columns = fm_quantize_columns_avx512vnni,
                         .dwconv_f32 = fm_dwconv_f32_avx512vnni,
+                        .max_pool_f32 = fm_max_pool_f32_avx512vnni,
                         .dot_s8 = fm_dot_s8_avx512vnni,
                         .dot_f32 = fm_dot_f32_avx512vnni,
                 },
@@ -162,6 +169,7 @@ static const struct fm_kernels table[] = {
                                 },
                         .quantize_rows = fm_quantize_rows_neon,
                         .dwconv_f32 = fm_dwconv_f32_neon,
+                        .max_pool_f32 = fm_max_pool_f32_scalar,
                         .dot_s8 = fm_dot_s8_neon,
                         .dot_f32 = fm_dot_f32_neon,
                 },
@@ -183,6 +191,7 @@ static const struct fm_kernels table[] = {
                                 },
                         .quantize_rows = fm_quantize_rows_neon,
                         .dwconv_f32 = fm_dwconv_f32_neon,
+                        .max_pool_f32 = fm_max_pool_f32_scalar,
                         .dot_s8 = fm_dot_s8_neondot,
                         .dot_f32 = fm_dot_f32_neon,
                 },

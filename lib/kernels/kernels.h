@@ -86,7 +86,8 @@ struct fm_gemm_f32 {
 	        const void *packed, size_t n, size_t k, const struct fm_epilogue *epilogue);
 };
 
-/* Depthwise convolution, NHWC, channel multiplier 1. Weights packed as [kernel_h * kernel_w][channels]. */
+/* Depthwise convolution (or pooling), NHWC, channel multiplier 1. Weights packed as [kernel_h *
+ * kernel_w][channels]. */
 struct fm_dwconv_shape {
 	size_t in_h, in_w, out_h, out_w, channels;
 	size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -118,6 +119,12 @@ struct fm_kernels {
 	 */
 	void (*dwconv_f32)(float *out, const float *in, const float *weights,
 	        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+
+	/*
+	 * The largest of each channel under a window; of equals the first, row-major, padding left out. Every
+	 * window holds an input; dilations are 1.
+	 */
+	void (*max_pool_f32)(float *out, const float *in, const struct fm_dwconv_shape *shape);
 
 	/* Sum of a[i] * b[i], s32-exact for n <= 65536. For gallery search over s8 codes. */
 	int32_t (*dot_s8)(const int8_t *a, const int8_t *b, size_t n);

@@ -1,8 +1,6 @@
 /* MaxPool on images, NHWC: the largest of each channel under a window; the padding takes no part. */
 #include "lib/nn/conv_shape.h"
 
-#include <string.h>
-
 #include "lib/base/banned.h"
 
 static enum fm_status check(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
@@ -21,55 +19,31 @@ static enum fm_status shape(struct fm_graph *graph, struct fm_node *node, struct
 static enum fm_status prepare(
         const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
 {
-	step->state = fm_arena_memdup(build->arena, node->params, 1, sizeof(struct fm_conv_shape));
+	const struct fm_conv_shape *s = node->params;
+	const struct fm_dwconv_shape pool = {.in_h = s->in_h,
+	        .in_w = s->in_w,
+	        .out_h = s->out_h,
+	        .out_w = s->out_w,
+	        .channels = s->in_channels,
+	        .kernel_h = s->kernel[0],
+	        .kernel_w = s->kernel[1],
+	        .stride_h = s->stride[0],
+	        .stride_w = s->stride[1],
+	        .dilation_h = 1,
+	        .dilation_w = 1,
+	        .pad_top = s->pad[0],
+	        .pad_left = s->pad[1]};
+
+	step->state = fm_arena_memdup(build->arena, &pool, 1, sizeof(pool));
 	if (!step->state)
 		return fm_node_nomem(node, err);
 	step->info.op = "maxpool";
 	return FM_OK;
 }
 
-/* Sixteen at a time, by way of a local: what a compiler makes vectors of at -O2. */
-static void keep_larger(float *out, const float *in, size_t channels)
-{
-	float larger[16];
-	size_t c = 0;
-
-	for (; c + 16 <= channels; c += 16) {
-		for (size_t i = 0; i < 16; i++)
-			larger[i] = in[c + i] > out[c + i] ? in[c + i] : out[c + i];
-		memcpy(out + c, larger, sizeof(larger));
-	}
-	for (; c < channels; c++)
-		out[c] = in[c] > out[c] ? in[c] : out[c];
-}
-
 static void run_pool(const struct fm_step *step, const struct fm_run *run)
 {
-	const struct fm_conv_shape *s = step->state;
-	const size_t channels = s->in_channels;
-	const float *in = run->values[step->inputs[0]];
-	float *out = run->values[step->outputs[0]];
-
-	for (size_t y = 0; y < s->out_h; y++)
-		for (size_t x = 0; x < s->out_w; x++, out += channels) {
-			const size_t top = y * s->stride[0], left = x * s->stride[1]; /* padding counted */
-			bool first = true;
-
-			for (size_t i = 0; i < s->kernel[0]; i++)
-				for (size_t j = 0; j < s->kernel[1]; j++) {
-					/* Below the padding they wrap around, and are beyond the end. */
-					const size_t iy = top + i - s->pad[0], ix = left + j - s->pad[1];
-
-					if (iy >= s->in_h || ix >= s->in_w)
-						continue;
-					const float *tap = in + (iy * s->in_w + ix) * channels;
-					if (first)
-						memcpy(out, tap, channels * sizeof(*out));
-					else
-						keep_larger(out, tap, channels);
-					first = false;
-				}
-		}
+	run->kernels->max_pool_f32(run->values[step->outputs[0]], run->values[step->inputs[0]], step->state);
 }
 
 const struct fm_op fm_op_max_pool = {
