@@ -72,6 +72,7 @@ const struct fm_setting fm_settings[] = {
 	LIVE_REAL   ("match",   "false_positive_identification_rate",
 	             false_positive_identification_rate,                  "1e-2",      1e-9, 0.5),
 	LIVE_TEXT   ("log",     "level",              log_level,          "info",      1),
+	LIVE_TEXT   ("log",     "form",               log_form,           "text",      1),
 };
 /* clang-format on */
 const size_t fm_setting_count = FM_ARRAY_SIZE(fm_settings);
@@ -267,6 +268,7 @@ enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *
 {
 	struct fm_listen_address address;
 	enum fm_log_level level;
+	enum fm_log_form form;
 	enum fm_precision precision;
 	enum fm_status status = fm_listen_parse(config->listen, &address, err);
 
@@ -274,6 +276,8 @@ enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *
 		status = fm_listen_check(&address, err);
 	if (!status)
 		status = fm_log_level_parse(config->log_level, &level, err);
+	if (!status)
+		status = fm_log_form_parse(config->log_form, &form, err);
 	if (!status)
 		status = fm_precision_parse(config->precision, &precision, err);
 	if (!status && config->bodies_max_bytes < config->body_max_bytes)

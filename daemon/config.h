@@ -36,7 +36,7 @@ struct fm_config {
 	/* [match] */
 	double false_match_rate, false_positive_identification_rate;
 	/* [log] */
-	char *log_level;
+	char *log_level, *log_form;
 };
 
 enum fm_setting_type { FM_SETTING_TEXT, FM_SETTING_INTEGER, FM_SETTING_REAL };

@@ -13,6 +13,20 @@
 
 #include "lib/base/status.h"
 
+#include <stddef.h>
+
+/*
+ * FM_LOG_JSON makes each line an object instead, whatever is cut off it:
+ *
+ *	{"time":"2026-11-23T01:25:26.123Z","level":"info","message":"ready","workers":"4"}
+ */
+enum fm_log_form { FM_LOG_TEXT = 0, FM_LOG_JSON };
+
+/* "text", "json". */
+enum fm_status fm_log_form_parse(const char *name, enum fm_log_form *ret_form, struct fm_error *err);
+/* Text until set. */
+void fm_log_set_form(enum fm_log_form form);
+
 enum fm_log_level { FM_LOG_ERROR = 0, FM_LOG_WARNING, FM_LOG_INFO, FM_LOG_DEBUG };
 
 /* "error", "warning", "info", "debug". */
@@ -24,7 +38,10 @@ void fm_log_set_level(enum fm_log_level level);
 /* `message`, then key, value, key, value, … (strings) and NULL. */
 void fm_log(enum fm_log_level level, const char *message, ...) __attribute__((sentinel));
 
-/* A line into `out`, without time and priority: what fm_log() writes after them. For tests. */
-void fm_log_format(char *out, unsigned long size, const char *message, const char *const *fields);
+/* A line of text into `out`, without time and priority: what fm_log() writes after them. */
+void fm_log_format(char *out, size_t size, const char *message, const char *const *fields);
+/* A line of JSON. `time` is RFC 3339. size >= 128. */
+void fm_log_format_json(char *out, size_t size, const char *time, enum fm_log_level level,
+        const char *message, const char *const *fields);
 
 #endif

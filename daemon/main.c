@@ -226,7 +226,7 @@ int main(int argc, char **argv)
 		puts("The configuration is good.");
 		return EXIT_SUCCESS;
 	}
-	fm_reload_log_level(&config);
+	fm_reload_log(&config);
 
 	/* Every thread inherits the mask: signals wait until the main thread asks for them. */
 	signal(SIGPIPE, SIG_IGN);

@@ -8,12 +8,15 @@
 
 #include "lib/base/banned.h"
 
-void fm_reload_log_level(const struct fm_config *config)
+void fm_reload_log(const struct fm_config *config)
 {
 	enum fm_log_level level;
+	enum fm_log_form form;
 
 	if (!fm_log_level_parse(config->log_level, &level, NULL))
 		fm_log_set_level(level);
+	if (!fm_log_form_parse(config->log_form, &form, NULL))
+		fm_log_set_form(form);
 }
 
 static void say_what_waits(const bool *changed)
@@ -47,7 +50,7 @@ static enum fm_status reload(
 	if (status)
 		return status;
 	say_what_waits(changed);
-	fm_reload_log_level(&next->config);
+	fm_reload_log(&next->config);
 	fm_snapshot_replace(&app->snapshots, next);
 	return FM_OK;
 }

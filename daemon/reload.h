@@ -16,7 +16,7 @@ typedef enum fm_status (*fm_reload_read)(struct fm_config *config, const void *c
  */
 void fm_reload(struct fm_app *app, fm_reload_read read, const void *context);
 
-/* What the log lets through, by [log] level. */
-void fm_reload_log_level(const struct fm_config *config);
+/* What the log lets through, and its form, by [log]. */
+void fm_reload_log(const struct fm_config *config);
 
 #endif

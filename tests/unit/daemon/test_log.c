@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,4 +82,41 @@ Test(log, priority_under_systemd_and_time_elsewhere)
 	fm_log_set_level(FM_LOG_DEBUG);
 	capture(line, sizeof(line), FM_LOG_DEBUG);
 	cr_expect(strstr(line, " debug hello"), "%s", line);
+}
+
+Test(log, json_is_whole_whatever_is_cut)
+{
+	static const char *const fields[] = {
+	        "path", "/\"a\"\n\xff\xc3\xa4", "id", "\xe2\x82\xac\xe2\x82\xac", NULL};
+	char line[300];
+	json_error_t error;
+
+	fm_log_format_json(line, sizeof(line), "2026-11-23T01:25:26.123Z", FM_LOG_WARNING, "hello", fields);
+	cr_expect_str_eq(line,
+	        "{\"time\":\"2026-11-23T01:25:26.123Z\",\"level\":\"warning\",\"message\":\"hello\","
+	        "\"path\":\"/\\\"a\\\"\\u000a?\xc3\xa4\",\"id\":\"\xe2\x82\xac\xe2\x82\xac\"}");
+	for (size_t size = 128; size <= sizeof(line); size++) {
+		fm_log_format_json(line, size, "2026-11-23T01:25:26.123Z", FM_LOG_WARNING, "hello", fields);
+		cr_expect_lt(strlen(line), size);
+		json_t *json = json_loads(line, 0, &error);
+		cr_expect_not_null(json, "%zu: %s: %s", size, error.text, line);
+		json_decref(json);
+	}
+}
+
+Test(log, forms)
+{
+	enum fm_log_form form = FM_LOG_TEXT;
+	char line[200];
+
+	cr_expect_eq(fm_log_form_parse("xml", &form, NULL), FM_E_INVALID);
+	cr_expect_eq(fm_log_form_parse("json", &form, NULL), FM_OK);
+	fm_log_set_form(form);
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	capture(line, sizeof(line), FM_LOG_ERROR);
+	unsetenv("JOURNAL_STREAM");
+	cr_expect_eq(strncmp(line, "<3>{\"time\":\"", 12), 0, "%s", line);
+	json_t *json = json_loads(line + 3, 0, NULL);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "key")), "value");
+	json_decref(json);
 }
