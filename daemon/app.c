@@ -39,6 +39,11 @@ enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app,
 	app->config = &first->config;
 	app->lock_fd = -1;
 	pthread_mutex_init(&app->change, NULL);
+	enum fm_status status = fm_metrics_create(&app->metrics, err);
+	if (status) {
+		fm_app_free(app);
+		return status;
+	}
 	*ret_app = app;
 	return FM_OK;
 }
@@ -60,6 +65,7 @@ void fm_app_free(struct fm_app *app)
 	fm_index_free(app->index);
 	fm_gallery_close(app->gallery);
 	fm_models_free(app->models);
+	fm_metrics_free(app->metrics);
 	if (app->lock_fd >= 0)
 		close(app->lock_fd);
 	pthread_mutex_destroy(&app->change);

@@ -9,6 +9,7 @@
 #ifndef FM_DAEMON_APP_H
 #define FM_DAEMON_APP_H
 
+#include "daemon/metrics.h"
 #include "daemon/pool.h"
 #include "daemon/snapshot.h"
 #include "lib/face/pipeline.h"
@@ -24,6 +25,7 @@ struct fm_app {
 	const struct fm_config *config;
 	struct fm_snapshot *started; /* holds it */
 	struct fm_snapshot_slot snapshots;
+	struct fm_metrics *metrics; /* counts from the first request on */
 	struct fm_models *models;
 	struct fm_gallery *gallery;
 	struct fm_index *index;

@@ -25,20 +25,24 @@ struct fm_pool {
 	size_t queue_length, first, queued; /* a ring */
 	void **queue;
 	size_t started; /* workers that run */
+	size_t busy;
 	struct worker *workers;
 };
 
+/* NULL: the end. A worker that asks has finished what it had. */
 static void *take(struct fm_pool *pool)
 {
 	void *job = NULL;
 
 	pthread_mutex_lock(&pool->lock);
+	pool->busy--;
 	while (!pool->queued && !pool->ending)
 		pthread_cond_wait(&pool->filled, &pool->lock);
 	if (pool->queued) {
 		job = pool->queue[pool->first];
 		pool->first = (pool->first + 1) % pool->queue_length;
 		pool->queued--;
+		pool->busy++;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return job;
@@ -84,6 +88,7 @@ enum fm_status fm_pool_create(
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->filled, NULL);
 	pool->work = options->work;
+	pool->busy = options->workers; /* until they ask for work */
 	pool->queue_length = options->queue_length;
 	pool->queue = fm_calloc(options->queue_length, sizeof(pool->queue[0]));
 	pool->workers = fm_calloc(options->workers, sizeof(pool->workers[0]));
@@ -116,6 +121,19 @@ enum fm_status fm_pool_submit(struct fm_pool *pool, void *job, struct fm_error *
 		return fm_fail(
 		        err, FM_E_BUSY, "all workers are busy and %zu requests wait", pool->queue_length);
 	return FM_OK;
+}
+
+struct fm_pool_load fm_pool_load(struct fm_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	struct fm_pool_load load = {
+	        .workers = pool->started,
+	        .busy = pool->busy,
+	        .queued = pool->queued,
+	        .queue_length = pool->queue_length,
+	};
+	pthread_mutex_unlock(&pool->lock);
+	return load;
 }
 
 void fm_pool_stop(struct fm_pool *pool)

@@ -26,6 +26,12 @@ enum fm_status fm_pool_create(
 /* Queues a job. Never waits: FM_E_BUSY when the queue is full, FM_E_CANCELLED after fm_pool_stop(). */
 enum fm_status fm_pool_submit(struct fm_pool *pool, void *job, struct fm_error *err);
 
+struct fm_pool_load {
+	size_t workers, busy;
+	size_t queued, queue_length;
+};
+struct fm_pool_load fm_pool_load(struct fm_pool *pool);
+
 /* Finishes what is queued and running, then ends the workers. Call once, or leave it to fm_pool_free(). */
 void fm_pool_stop(struct fm_pool *pool);
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/banned.h"
 
@@ -107,17 +108,19 @@ void fm_reply_header(struct fm_reply *reply, const char *name, const char *forma
 	va_end(ap);
 }
 
-static void set_body(struct fm_reply *reply, int http_status, const char *content_type, char *body)
+void fm_reply_text(
+        struct fm_reply *reply, int http_status, const char *content_type, char *text, size_t length)
 {
 	free(reply->body);
 	reply->http_status = http_status;
-	reply->content_type = body ? content_type : NULL;
-	reply->body = body;
-	reply->length = 0;
-	if (body) {
-		while (body[reply->length])
-			reply->length++;
-	}
+	reply->content_type = text ? content_type : NULL;
+	reply->body = text;
+	reply->length = length;
+}
+
+static void set_body(struct fm_reply *reply, int http_status, const char *content_type, char *body)
+{
+	fm_reply_text(reply, http_status, content_type, body, body ? strlen(body) : 0);
 }
 
 static char *dump(json_t *body)
@@ -149,6 +152,7 @@ void fm_reply_problem(struct fm_reply *reply, enum fm_problem problem, const cha
 	char type[64], readable[FM_ERROR_MESSAGE_MAX];
 
 	snprintf(readable, sizeof(readable), "%s", detail);
+	reply->problem = problem;
 	fm_utf8_repair(readable);
 	snprintf(type, sizeof(type), "urn:facematchd:%s", problems[problem].code);
 	json_t *body = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title",

@@ -48,6 +48,7 @@ enum fm_problem fm_problem_of_photo(enum fm_status status);
 
 struct fm_reply {
 	int http_status;
+	enum fm_problem problem;  /* what fm_reply_problem() was given */
 	const char *content_type; /* static, or NULL without a body */
 	char *body;               /* owned */
 	size_t length;
@@ -68,6 +69,10 @@ void fm_reply_header(struct fm_reply *reply, const char *name, const char *forma
  * want of memory. Numbers carry nine significant digits: a float comes back with the same bits.
  */
 enum fm_status fm_reply_json(struct fm_reply *reply, int http_status, json_t *body, struct fm_error *err);
+
+/* A body that is no JSON. Takes the text (malloc), whose length is `length`; the type is static. */
+void fm_reply_text(
+        struct fm_reply *reply, int http_status, const char *content_type, char *text, size_t length);
 
 /* 204: done, nothing to say. */
 void fm_reply_no_content(struct fm_reply *reply);

@@ -1,6 +1,8 @@
 #include "daemon/router.h"
 
+#include "daemon/app.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/size.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +115,25 @@ void fm_exchange_done(struct fm_exchange *exchange)
 	exchange->problem_more = NULL;
 }
 
+/* A stage that a request did not come to is no observation of it. */
+static void observe_stages(const struct fm_exchange *exchange)
+{
+	const struct {
+		enum fm_histogram histogram;
+		double ms;
+	} stages[] = {
+	        {FM_HISTOGRAM_STAGE_DECODE, exchange->decode_ms},
+	        {FM_HISTOGRAM_STAGE_DETECT, exchange->detect_ms},
+	        {FM_HISTOGRAM_STAGE_EMBED, exchange->embed_ms},
+	        {FM_HISTOGRAM_STAGE_SEARCH, exchange->search_ms},
+	};
+
+	for (size_t i = 0; i < FM_ARRAY_SIZE(stages); i++) {
+		if (stages[i].ms > 0)
+			fm_metrics_observe(exchange->app->metrics, stages[i].histogram, stages[i].ms * 1e-3);
+	}
+}
+
 void fm_router_run(const struct fm_route *route, struct fm_exchange *exchange)
 {
 	struct fm_error err = {0};
@@ -121,8 +142,10 @@ void fm_router_run(const struct fm_route *route, struct fm_exchange *exchange)
 	if (problem)
 		fm_reply_problem(&exchange->reply, problem, err.message, exchange->request->id,
 		        fm_steal(exchange->problem_more));
-	if (exchange->photo_work)
-		fm_reply_header(&exchange->reply, "Server-Timing",
-		        "decode;dur=%.1f, detect;dur=%.1f, embed;dur=%.1f, search;dur=%.3f",
-		        exchange->decode_ms, exchange->detect_ms, exchange->embed_ms, exchange->search_ms);
+	if (!exchange->photo_work)
+		return;
+	observe_stages(exchange);
+	fm_reply_header(&exchange->reply, "Server-Timing",
+	        "decode;dur=%.1f, detect;dur=%.1f, embed;dur=%.1f, search;dur=%.3f", exchange->decode_ms,
+	        exchange->detect_ms, exchange->embed_ms, exchange->search_ms);
 }

@@ -13,6 +13,8 @@ const struct fm_route fm_routes[] = {
 	{"GET",    "/healthz",              fm_handle_healthz, INLINE | FM_ROUTE_ANYTIME},
 	{"GET",    "/readyz",               fm_handle_readyz,  INLINE},
 	{"GET",    "/v1/info",              fm_handle_info,    INLINE},
+	{"GET",    "/metrics",              fm_handle_metrics, INLINE},
+	{"GET",    "/openapi.json",         fm_handle_openapi, INLINE | FM_ROUTE_ANYTIME},
 
 	{"POST",   "/v1/detect",            fm_handle_detect,   PHOTO},
 	{"POST",   "/v1/embed",             fm_handle_embed,    PHOTO},

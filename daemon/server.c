@@ -43,7 +43,8 @@ struct passage {
 	enum stage stage;
 	char *target;
 	char method[16];
-	struct timespec start;
+	struct timespec start, queued;
+	double queue_s; /* from queued to a worker */
 	const struct fm_route *route;
 	struct fm_snapshot *snapshot;
 	struct fm_request request;
@@ -100,18 +101,40 @@ static void drop_body(struct passage *passage)
 
 static void log_request(const struct passage *passage, enum MHD_RequestTerminationCode how)
 {
-	char status[16] = "none", milliseconds[32], bytes[24];
+	const struct fm_exchange *exchange = &passage->exchange;
+	char status[16] = "none", milliseconds[32], bytes[24], queue[32], decode[32], detect[32], embed[32],
+	     search[32];
 	bool quiet = passage->route && (passage->route->flags & FM_ROUTE_INLINE);
 
-	if (passage->stage == STAGE_ANSWERED && passage->exchange.reply.http_status)
-		snprintf(status, sizeof(status), "%d", passage->exchange.reply.http_status);
+	if (passage->stage == STAGE_ANSWERED && exchange->reply.http_status)
+		snprintf(status, sizeof(status), "%d", exchange->reply.http_status);
 	snprintf(milliseconds, sizeof(milliseconds), "%.1f", seconds_since(&passage->start) * 1000);
 	snprintf(bytes, sizeof(bytes), "%zu", passage->received_bytes);
-	/* Without the query: it holds names. */
+	snprintf(queue, sizeof(queue), "%.1f", passage->queue_s * 1000);
+	snprintf(decode, sizeof(decode), "%.1f", exchange->decode_ms);
+	snprintf(detect, sizeof(detect), "%.1f", exchange->detect_ms);
+	snprintf(embed, sizeof(embed), "%.1f", exchange->embed_ms);
+	snprintf(search, sizeof(search), "%.3f", exchange->search_ms);
+	/* Without the query: it holds names. A photo's stages come last. */
 	fm_log(quiet ? FM_LOG_DEBUG : FM_LOG_INFO, "request", "method", passage->method, "path",
 	        passage->request.path ? passage->request.path : "", "status", status, "ms", milliseconds,
 	        "body_bytes", bytes, "id", passage->request.id, "end",
-	        how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "cut", NULL);
+	        how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "cut",
+	        exchange->photo_work ? "queue_ms" : NULL, queue, "decode_ms", decode, "detect_ms", detect,
+	        "embed_ms", embed, "search_ms", search, NULL);
+}
+
+static void count_request(const struct passage *passage)
+{
+	struct fm_metrics *metrics = passage->server->app->metrics;
+	const struct fm_reply *reply = &passage->exchange.reply;
+
+	if (passage->stage != STAGE_ANSWERED || !reply->http_status)
+		return;
+	fm_metrics_request(metrics, passage->route, reply->http_status);
+	fm_metrics_observe(metrics, FM_HISTOGRAM_REQUEST, seconds_since(&passage->start));
+	if (reply->problem)
+		fm_metrics_problem(metrics, reply->problem);
 }
 
 static void on_completed(
@@ -124,6 +147,7 @@ static void on_completed(
 	if (!passage)
 		return;
 	log_request(passage, how);
+	count_request(passage);
 	drop_body(passage);
 	fm_exchange_done(&passage->exchange);
 	fm_snapshot_put(passage->snapshot);
@@ -333,6 +357,8 @@ void fm_server_work(void *pipeline, void *job)
 	struct fm_error err;
 
 	passage->exchange.pipeline = pipeline;
+	passage->queue_s = seconds_since(&passage->queued);
+	fm_metrics_observe(passage->server->app->metrics, FM_HISTOGRAM_STAGE_QUEUE, passage->queue_s);
 	if (seconds_since(&passage->start) > (double)config->request_timeout_s) {
 		fm_fail(&err, FM_E_BUSY, "no worker was free for %" PRId64 " seconds",
 		        config->request_timeout_s);
@@ -359,6 +385,7 @@ static enum MHD_Result on_complete(struct passage *passage)
 		return send_reply(passage);
 	}
 	passage->stage = STAGE_QUEUED;
+	clock_gettime(CLOCK_MONOTONIC, &passage->queued);
 	MHD_suspend_connection(passage->connection);
 	enum fm_status status = fm_pool_submit(passage->server->app->pool, passage, &err);
 	if (status) {

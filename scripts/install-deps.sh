@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a purpose needs, and only those that are missing.
 #
-#   scripts/install-deps.sh [build|models|test|demo|coverage|fuzz|format|arm64|bench|bench-peers]...  (default: build)
+#   scripts/install-deps.sh [build|models|test|contract|demo|coverage|fuzz|format|arm64|bench|bench-peers]...  (default: build)
 #
 # Not root and no sudo: says what it would install and stops. FM_NO_INSTALL=1: checks and says, never installs.
 # Exit status: 0 when everything is there at the end.
@@ -18,6 +18,8 @@ needs_of() {
 	build) echo "$build" ;;
 	models) echo "$models" ;;
 	test) echo "$build $models curl?curl libcriterion-dev libcurl4-gnutls-dev|libcurl4-openssl-dev" ;;
+	# What tests use where it is there, and skip where it is not.
+	contract) echo "python3-jsonschema prometheus?promtool" ;;
 	demo) echo "$build $models curl?curl" ;;
 	coverage) echo "$(needs_of test) gcovr?gcovr" ;;
 	fuzz) echo "$build clang?clang" ;;
@@ -26,7 +28,7 @@ needs_of() {
 	bench) echo "$build $models python3?/usr/bin/python3" ;;
 	bench-peers) echo "$(needs_of bench) python3-opencv python3-onnx python3-numpy" ;;
 	*)
-		echo "install-deps.sh: unknown purpose '$1' (build models test demo coverage fuzz format arm64 bench bench-peers)" >&2
+		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz format arm64 bench bench-peers)" >&2
 		exit 2
 		;;
 	esac

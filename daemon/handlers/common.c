@@ -44,6 +44,7 @@ enum fm_problem fm_common_photo(struct fm_exchange *exchange, const char *name,
 	        fm_pipeline_run(exchange->pipeline, photo.data, photo.length, embed, &faces, err);
 	if (status)
 		return fm_problem_of_photo(status);
+	fm_metrics_add(exchange->app->metrics, FM_COUNTER_FACES_FOUND, faces.count);
 	exchange->decode_ms += faces.decode_ms;
 	exchange->detect_ms += faces.detect_ms;
 	exchange->embed_ms += faces.embed_ms;

@@ -51,15 +51,27 @@ static enum fm_status read_choice(const struct fm_request *request, struct fm_em
 	return fm_fail(err, FM_E_INVALID, "?face= is neither \"largest\" nor X,Y in pixels");
 }
 
+static void count_reasons(struct fm_metrics *metrics, uint32_t reasons)
+{
+	for (int bit = 0; bit < FM_REASON_COUNT; bit++) {
+		if (reasons & 1u << bit)
+			fm_metrics_add(metrics, (enum fm_counter)(FM_COUNTER_REFUSED_REASON + bit), 1);
+	}
+}
+
 static enum fm_problem refuse(
         struct fm_exchange *exchange, const struct fm_faces *faces, bool only, struct fm_error *err)
 {
+	struct fm_metrics *metrics = exchange->app->metrics;
+
 	if (!faces->count) {
+		fm_metrics_add(metrics, FM_COUNTER_REFUSED_NO_FACE, 1);
 		fm_fail(err, FM_E_NO_FACE, "no face of at least %d pixels was found",
 		        (int)exchange->config->min_face_px);
 		return FM_PROBLEM_NO_FACE;
 	}
 	if (only && faces->count > 1) {
+		fm_metrics_add(metrics, FM_COUNTER_REFUSED_MULTIPLE_FACES, 1);
 		fm_fail(err, FM_E_MULTIPLE_FACES,
 		        "%zu faces were found; choose one by ?face=X,Y (a point of the photo) or "
 		        "?face=largest",
@@ -68,6 +80,7 @@ static enum fm_problem refuse(
 		return FM_PROBLEM_MULTIPLE_FACES;
 	}
 	if (faces->faces[0].reasons) {
+		count_reasons(metrics, faces->faces[0].reasons);
 		fm_fail(err, FM_E_LOW_QUALITY, "an example like this would be matched badly");
 		exchange->problem_more =
 		        json_pack("{s:o, s:o}", "reasons", fm_shape_reasons(faces->faces[0].reasons),
@@ -181,6 +194,7 @@ enum fm_problem fm_handle_face_add(struct fm_exchange *exchange, struct fm_error
 		        exchange->app, person.key, &candidate.insert, &face, &existed, err));
 	if (problem)
 		return problem;
+	fm_metrics_add(exchange->app->metrics, FM_COUNTER_ENROLLED, !existed);
 	return fm_common_reply(exchange, existed ? 200 : 201,
 	        json_pack("{s:o, s:o}", "face", fm_shape_face_record(&face), "warnings",
 	                shape_warnings(exchange, &lookalikes, person.key)),
@@ -215,6 +229,7 @@ enum fm_problem fm_handle_enroll(struct fm_exchange *exchange, struct fm_error *
 		        &candidate.insert, &person, &face, &existed, err));
 	if (problem)
 		return problem;
+	fm_metrics_add(exchange->app->metrics, FM_COUNTER_ENROLLED, !existed);
 	return fm_common_reply(exchange, existed ? 200 : 201,
 	        json_pack("{s:o, s:o, s:o}", "person", fm_shape_person(&person), "face",
 	                fm_shape_face_record(&face), "warnings",

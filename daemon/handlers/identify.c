@@ -41,6 +41,22 @@ static enum fm_status shape_candidate(const struct search *search, const struct 
 	return *ret_candidate ? FM_OK : fm_fail(err, FM_E_NOMEM, "no memory for the reply");
 }
 
+/* So that drift shows: of the faces, or of the photos that come in. */
+static void count_decision(
+        const struct fm_app *app, const struct fm_index_hit *hits, size_t count, bool match)
+{
+	const struct fm_model *model = app->models->embedding;
+
+	fm_metrics_add(app->metrics, match ? FM_COUNTER_IDENTIFY_MATCH : FM_COUNTER_IDENTIFY_UNKNOWN, 1);
+	if (!count)
+		return;
+	double best = fm_calibrate_similarity(model, hits[0].cosine);
+	fm_metrics_observe(app->metrics, FM_HISTOGRAM_SIMILARITY, best);
+	if (count > 1)
+		fm_metrics_observe(app->metrics, FM_HISTOGRAM_MARGIN,
+		        best - fm_calibrate_similarity(model, hits[1].cosine));
+}
+
 /* Adds decision, person, candidates and threshold to the face's object. */
 static enum fm_status identify_face(
         struct search *search, const struct fm_face *face, json_t *object, struct fm_error *err)
@@ -65,6 +81,7 @@ static enum fm_status identify_face(
 			person = json_object_get(candidate, "person");
 		json_array_append_new(candidates, candidate);
 	}
+	count_decision(search->exchange->app, hits, count, person != NULL);
 	json_object_set_new(object, "decision", json_string(person ? "match" : "unknown"));
 	json_object_set(object, "person", person ? person : json_null());
 	json_object_set_new(object, "candidates", candidates);

@@ -31,8 +31,11 @@ static json_t *shape_decision(
 	struct fm_threshold threshold =
 	        fm_match_verification(exchange->app, exchange->config, min_similarity);
 	double similarity = fm_calibrate_similarity(exchange->app->models->embedding, cosine);
+	bool match = cosine >= threshold.cosine;
 
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:I}", "match", cosine >= threshold.cosine, "similarity",
+	fm_metrics_add(
+	        exchange->app->metrics, match ? FM_COUNTER_VERIFY_MATCH : FM_COUNTER_VERIFY_DIFFERENT, 1);
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:I}", "match", match, "similarity",
 	        fm_shape_number(similarity, 6), "cosine", fm_shape_number(cosine, 6), "threshold",
 	        fm_shape_threshold(&threshold), "faces", faces, "ignored_faces", (json_int_t)ignored);
 }

@@ -74,6 +74,35 @@ static CURL *begin(const struct test_daemon *daemon, const char *method, const c
 	return curl;
 }
 
+static const char *record_path;
+
+void test_record_replies(const char *path)
+{
+	record_path = path;
+}
+
+static void record(CURL *curl, const struct test_reply *reply)
+{
+	char *method = NULL, *url = NULL, *type = NULL;
+	FILE *file = fopen(record_path, "ae");
+
+	cr_assert_not_null(file);
+	curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_METHOD, &method);
+	curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &url);
+	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	const char *path = strchr(strstr(url, "://") + 3, '/');
+	bool is_text = type && (strstr(type, "json") || strncmp(type, "text/", 5) == 0);
+	json_t *line = json_pack("{s:s, s:s, s:i, s:s, s:s}", "method", method, "path", path, "status",
+	        (int)reply->status, "type", type ? type : "", "body",
+	        is_text         ? reply->body
+	        : reply->length ? "(bytes)"
+	                        : "");
+	json_dumpf(line, file, JSON_COMPACT);
+	fputc('\n', file);
+	json_decref(line);
+	fclose(file);
+}
+
 /* Performs and frees the handle and the headers. */
 static struct test_reply finish(CURL *curl, struct curl_slist *headers)
 {
@@ -87,12 +116,14 @@ static struct test_reply finish(CURL *curl, struct curl_slist *headers)
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, &head);
 	if (curl_easy_perform(curl) == CURLE_OK)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
-	curl_easy_cleanup(curl);
-	curl_slist_free_all(headers);
 	reply.headers = head.data ? head.data : strdup("");
 	reply.body = body.data ? body.data : strdup("");
 	reply.length = body.length;
 	reply.json = json_loads(reply.body, 0, NULL);
+	if (record_path && reply.status)
+		record(curl, &reply);
+	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
 	return reply;
 }
 

@@ -20,6 +20,9 @@ void test_reply_done(struct test_reply *reply);
 /* A header's value, cut at 255 bytes, or "". Not kept beyond the next call. */
 const char *test_reply_header(const struct test_reply *reply, const char *name);
 
+/* From now on every reply is appended to a file, a JSON object a line, for tests/contract/check.py. */
+void test_record_replies(const char *path);
+
 struct test_part {
 	const char *name, *filename, *type; /* filename and type may be NULL */
 	const void *bytes;
