@@ -97,11 +97,35 @@ struct strip {
 };
 
 /*
- * The first `pixels` outputs of `rows` rows; then moves the strip on. The input goes by row-major, so every
- * sum takes its taps row-major.
+ * How a sum ends: constant where outputs are stored, because additions, comparisons and clipping share two
+ * ports, which are what bounds this kernel.
  */
-FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, size_t rows, size_t pixels,
-        size_t stride, size_t lanes, const __m512 tap[9], __m512 bias, __m512 slope)
+enum ending { PLAIN, SLOPES, RECTIFIES, CLIPS };
+
+FM_INLINE __m512 finish(const struct fm_epilogue *epilogue, enum ending ending, __m512 v, __m512 bias,
+        __m512 slope, const float *residual, size_t lanes)
+{
+	v = _mm512_add_ps(v, bias);
+	if (residual != NULL)
+		v = _mm512_add_ps(v, fm_load_avx512(residual, lanes));
+	switch (ending) {
+	case PLAIN: break;
+	case SLOPES: v = fm_slope_by_avx512(v, slope); break;
+	case RECTIFIES: v = _mm512_max_ps(v, _mm512_setzero_ps()); break;
+	case CLIPS:
+		v = fm_clip_avx512(
+		        v, _mm512_set1_ps(epilogue->clip_low), _mm512_set1_ps(epilogue->clip_high));
+		break;
+	}
+	return v;
+}
+
+/*
+ * The first `pixels` outputs of `rows` rows; then moves the strip on. The input goes by row-major, so every
+ * sum takes its taps row-major. Where all taps are inside, the first product is the sum.
+ */
+FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, enum ending ending, size_t rows,
+        size_t pixels, size_t stride, size_t lanes, const __m512 tap[9], __m512 bias, __m512 slope)
 {
 	const float *in = s->in;
 	__m512 sum[ROWS][PIXELS];
@@ -124,9 +148,12 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, siz
 				FM_UNROLL
 				for (size_t p = 0; p < pixels; p++) {
 					size_t ky = y - r * stride, kx = x - p * stride; /* wraps: no tap */
-					if (ky < 3 && kx < 3)
-						sum[r][p] = _mm512_add_ps(
-						        sum[r][p], _mm512_mul_ps(value, tap[ky * 3 + kx]));
+					if (ky >= 3 || kx >= 3)
+						continue;
+					__m512 product = _mm512_mul_ps(value, tap[ky * 3 + kx]);
+					sum[r][p] = rows == ROWS && ky + kx == 0
+					                    ? product
+					                    : _mm512_add_ps(sum[r][p], product);
 				}
 			}
 			/* Column by column: clang would take sum by sum, run out of registers and spill. */
@@ -146,7 +173,7 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, siz
 			const float *residual = s->residual;
 			if (residual != NULL)
 				residual += r * s->residual_row + p * s->residual_stride;
-			__m512 v = fm_finish_avx512(epilogue, sum[r][p], bias, slope, residual, lanes);
+			__m512 v = finish(epilogue, ending, sum[r][p], bias, slope, residual, lanes);
 			fm_store_avx512(s->out + r * s->out_row + p * s->channels, v, lanes);
 		}
 	}
@@ -157,8 +184,8 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, siz
 }
 
 /* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
-FM_INLINE void strip_3x3(
-        struct strip s, struct fm_epilogue epilogue, size_t channel, size_t rows, size_t stride, size_t lanes)
+FM_INLINE void strip_ending(struct strip s, struct fm_epilogue epilogue, enum ending ending, size_t channel,
+        size_t rows, size_t stride, size_t lanes)
 {
 	__m512 bias = fm_bias_avx512(&epilogue, channel, lanes),
 	       slope = fm_slope_avx512(&epilogue, channel, lanes);
@@ -168,41 +195,52 @@ FM_INLINE void strip_3x3(
 	for (size_t t = 0; t < 9; t++)
 		tap[t] = fm_load_avx512(s.weights + t * s.channels, lanes);
 	for (; s.outputs >= PIXELS; s.outputs -= PIXELS)
-		taps_3x3(&s, &epilogue, rows, PIXELS, stride, lanes, tap, bias, slope);
+		taps_3x3(&s, &epilogue, ending, rows, PIXELS, stride, lanes, tap, bias, slope);
 	for (; s.outputs > 0; s.outputs--)
-		taps_3x3(&s, &epilogue, rows, 1, stride, lanes, tap, bias, slope);
+		taps_3x3(&s, &epilogue, ending, rows, 1, stride, lanes, tap, bias, slope);
+}
+
+FM_INLINE void strip_3x3(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel,
+        size_t rows, size_t stride, size_t lanes)
+{
+	switch (epilogue->activation) {
+	case FM_ACT_NONE: strip_ending(*s, *epilogue, PLAIN, channel, rows, stride, lanes); break;
+	case FM_ACT_PRELU: strip_ending(*s, *epilogue, SLOPES, channel, rows, stride, lanes); break;
+	case FM_ACT_RELU: strip_ending(*s, *epilogue, RECTIFIES, channel, rows, stride, lanes); break;
+	case FM_ACT_CLIP: strip_ending(*s, *epilogue, CLIPS, channel, rows, stride, lanes); break;
+	}
 }
 
 typedef void strip_function(const struct strip *strip, const struct fm_epilogue *epilogue, size_t channel);
 
 static void rows_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, ROWS, 1, LANES);
+	strip_3x3(s, epilogue, channel, ROWS, 1, LANES);
 }
 
 static void rows_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, ROWS, 2, LANES);
+	strip_3x3(s, epilogue, channel, ROWS, 2, LANES);
 }
 
 static void row_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, 1, LANES);
+	strip_3x3(s, epilogue, channel, 1, 1, LANES);
 }
 
 static void row_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, 2, LANES);
+	strip_3x3(s, epilogue, channel, 1, 2, LANES);
 }
 
 static void tail_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, 1, s->lanes);
+	strip_3x3(s, epilogue, channel, 1, 1, s->lanes);
 }
 
 static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
 {
-	strip_3x3(*s, *epilogue, channel, 1, 2, s->lanes);
+	strip_3x3(s, epilogue, channel, 1, 2, s->lanes);
 }
 
 static void run_strip(strip_function *function, const struct work *work, size_t y, struct fm_span taps,
