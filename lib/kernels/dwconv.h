@@ -4,6 +4,10 @@
 
 #include "lib/kernels/kernels.h"
 
+#include <stdbool.h>
+
+#define FM_DWCONV_NEAR_BYTES ((size_t)512 * 1024)
+
 /* A half-open range: of taps that lie inside the input, or of outputs whose taps all do. */
 struct fm_span {
 	size_t begin, end;
@@ -43,6 +47,15 @@ static inline struct fm_span fm_span_interior(
 	if (span.begin > span.end)
 		span.begin = span.end;
 	return span;
+}
+
+/*
+ * Whether rows are asked for before their turn: with several cache lines to a pixel, of which one is taken at
+ * a time, and an input that no near cache holds, hardware does not.
+ */
+static inline bool fm_dwconv_far(const struct fm_dwconv_shape *s)
+{
+	return s->channels > 16 && s->in_h * s->in_w * s->channels * sizeof(float) > FM_DWCONV_NEAR_BYTES;
 }
 
 void fm_dwconv_f32_scalar(float *out, const float *in, const float *weights,

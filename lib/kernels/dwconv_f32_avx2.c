@@ -90,6 +90,7 @@ static void any_pixels(const struct work *work, size_t y, struct fm_span rows, s
 struct strip {
 	float *out;
 	const float *in, *weights, *residual; /* residual: NULL when there is none */
+	const float *ahead;                   /* what the row after this one reads first, or NULL */
 	size_t outputs, rows, channels, in_row, residual_stride, lanes;
 };
 
@@ -154,6 +155,15 @@ FM_INLINE void strip_3x3(struct strip s, struct fm_epilogue epilogue, size_t cha
 			else
 				taps_3x3(&s, &epilogue, v, 1, stride, lanes, bias[v], slope[v]);
 		}
+		if (s.ahead != NULL && pixels == PIXELS) {
+			FM_UNROLL
+			for (size_t x = 0; x < PIXELS * stride; x++) {
+				FM_UNROLL
+				for (size_t y = 0; y < stride; y++)
+					__builtin_prefetch(s.ahead + y * s.in_row + x * s.channels);
+			}
+			s.ahead += PIXELS * stride * s.channels;
+		}
 		s.outputs -= pixels;
 		s.in += pixels * stride * s.channels;
 		s.out += pixels * s.channels;
@@ -204,6 +214,9 @@ static void row_3x3(const struct work *work, size_t y, struct fm_span rows, stru
 		        .lanes = s->channels - c,
 		};
 
+		const size_t next = y * s->stride_h + 3 - s->pad_top;
+		if (fm_dwconv_far(s) && next + s->stride_h <= s->in_h)
+			strip.ahead = work->in + (next * s->in_w + in_x) * s->channels + c;
 		if (epilogue->residual != NULL)
 			strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
 		taken = strip.lanes < STRIP * LANES ? LANES : STRIP * LANES;

@@ -92,6 +92,7 @@ struct strip {
 	const float *in, *weights,
 	        *residual; /* in: at the first tap that exists; residual: NULL when there is none */
 	size_t outputs, channels, in_row, out_row, residual_stride, residual_row, lanes;
+	const float *ahead;  /* what the rows of outputs after these read first, or NULL */
 	struct fm_span taps; /* rows of the kernel that lie inside: all of them where there are two rows of
 	                        outputs */
 };
@@ -135,6 +136,15 @@ FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, enu
 		FM_UNROLL
 		for (size_t p = 0; p < pixels; p++)
 			sum[r][p] = _mm512_set1_ps(-0.0f);
+	}
+	if (s->ahead != NULL) {
+		FM_UNROLL
+		for (size_t y = 0; y < rows * stride; y++) {
+			FM_UNROLL
+			for (size_t x = 0; x < pixels * stride; x++)
+				__builtin_prefetch(s->ahead + y * s->in_row + x * s->channels, 0, 2);
+		}
+		s->ahead += pixels * stride * s->channels;
 	}
 	FM_UNROLL
 	for (size_t y = 0; y < (rows - 1) * stride + 3; y++) {
@@ -243,8 +253,8 @@ static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilog
 	strip_3x3(s, epilogue, channel, 1, 2, s->lanes);
 }
 
-static void run_strip(strip_function *function, const struct work *work, size_t y, struct fm_span taps,
-        struct fm_span inside, size_t c)
+static void run_strip(strip_function *function, const struct work *work, size_t y, size_t rows,
+        struct fm_span taps, struct fm_span inside, size_t c)
 {
 	const struct fm_dwconv_shape *s = work->shape;
 	const struct fm_epilogue *epilogue = work->epilogue;
@@ -267,6 +277,9 @@ static void run_strip(strip_function *function, const struct work *work, size_t 
 
 	if (epilogue->residual != NULL)
 		strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
+	const size_t next = (y + rows - 1) * s->stride_h + 3 - s->pad_top;
+	if (fm_dwconv_far(s) && rows == ROWS && next + rows * s->stride_h <= s->in_h)
+		strip.ahead = work->in + (next * s->in_w + in_x) * s->channels + c;
 	function(&strip, epilogue, c);
 }
 
@@ -282,9 +295,9 @@ static void inside_3x3(
 	size_t c = 0;
 
 	for (; c + LANES <= s->channels; c += LANES)
-		run_strip(full, work, y, taps, inside, c);
+		run_strip(full, work, y, rows, taps, inside, c);
 	for (size_t r = 0; c < s->channels && r < rows; r++)
-		run_strip(tail, work, y + r, taps, inside, c);
+		run_strip(tail, work, y + r, 1, taps, inside, c);
 }
 
 void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
