@@ -1,6 +1,7 @@
 #include "daemon/app.h"
 
 #include "daemon/log.h"
+#include "daemon/people.h"
 #include "daemon/selftest.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
@@ -38,7 +39,6 @@ enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app,
 	app->started = fm_snapshot_get(&app->snapshots);
 	app->config = &first->config;
 	app->lock_fd = -1;
-	pthread_mutex_init(&app->change, NULL);
 	enum fm_status status = fm_metrics_create(&app->metrics, err);
 	if (status) {
 		fm_app_free(app);
@@ -68,7 +68,6 @@ void fm_app_free(struct fm_app *app)
 	fm_metrics_free(app->metrics);
 	if (app->lock_fd >= 0)
 		close(app->lock_fd);
-	pthread_mutex_destroy(&app->change);
 	fm_snapshot_put(app->started);
 	fm_snapshot_slot_done(&app->snapshots);
 	free(app);
@@ -169,6 +168,7 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 		status = fm_gallery_foreign_faces(app->gallery, fm_app_model(app), &foreign, err);
 	if (status)
 		return fm_fail_prefix(err, status, "gallery");
+	fm_people_follow(app);
 	if (foreign) {
 		char count[24];
 		snprintf(count, sizeof(count), "%" PRId64, foreign);

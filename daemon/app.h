@@ -29,8 +29,6 @@ struct fm_app {
 	struct fm_models *models;
 	struct fm_gallery *gallery;
 	struct fm_index *index;
-	/* Held over a change of the gallery and the same change of the index. */
-	pthread_mutex_t change;
 	struct fm_pool *pool;
 	size_t worker_count;
 	struct fm_pipeline **pipelines; /* [worker_count] */

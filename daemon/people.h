@@ -1,26 +1,13 @@
 /*
- * Changes of people and faces: the gallery first, since it is the truth, then the index, under one lock, so
- * that both always hold the same faces. FM_OK means on disk and found by the next search. Threads: safe.
+ * Keeps the index in step with the gallery. The gallery is the truth: a change is on disk first and in the
+ * index before it is acknowledged, in the order of the commits, so that both always end with the same faces.
  */
 #ifndef FM_DAEMON_PEOPLE_H
 #define FM_DAEMON_PEOPLE_H
 
 #include "daemon/app.h"
 
-/*
- * Errors of all: those of the gallery's function of the same purpose; FM_E_NOMEM from the index, after which
- * the face is not enrolled (a person who was created for it stays, without faces).
- */
-enum fm_status fm_people_add_face(struct fm_app *app, int64_t person_key, const struct fm_face_insert *insert,
-        struct fm_face_record *ret_face, bool *ret_existed, struct fm_error *err);
-enum fm_status fm_people_enroll_by_name(struct fm_app *app, int64_t collection_key, const char *name,
-        const struct fm_face_insert *insert, struct fm_person *ret_person, struct fm_face_record *ret_face,
-        bool *ret_existed, struct fm_error *err);
-
-enum fm_status fm_people_delete_face(
-        struct fm_app *app, int64_t collection_key, const char *id, struct fm_error *err);
-enum fm_status fm_people_delete_person(
-        struct fm_app *app, int64_t collection_key, const char *id, struct fm_error *err);
-enum fm_status fm_people_delete_collection(struct fm_app *app, const char *name, struct fm_error *err);
+/* From now on every change of the gallery is made in the index too. Before anybody changes it. */
+void fm_people_follow(struct fm_app *app);
 
 #endif

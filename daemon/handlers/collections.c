@@ -2,7 +2,6 @@
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
-#include "daemon/people.h"
 #include "lib/base/cleanup.h"
 
 #include "lib/base/banned.h"
@@ -57,8 +56,8 @@ enum fm_problem fm_handle_collection_get(struct fm_exchange *exchange, struct fm
 
 enum fm_problem fm_handle_collection_delete(struct fm_exchange *exchange, struct fm_error *err)
 {
-	enum fm_status status =
-	        fm_people_delete_collection(exchange->app, exchange->request->parameters[0], err);
+	enum fm_status status = fm_gallery_collection_delete(
+	        exchange->app->gallery, exchange->request->parameters[0], fm_common_actor(exchange), err);
 
 	if (!status)
 		fm_reply_no_content(&exchange->reply);

@@ -9,6 +9,9 @@
 enum fm_problem fm_common_collection(
         struct fm_exchange *exchange, struct fm_collection *ret_collection, struct fm_error *err);
 
+/* Who asks, for the audit. */
+const char *fm_common_actor(const struct fm_exchange *exchange);
+
 /* A path parameter that is a UUID, in lower case. NOT_FOUND on anything else: no such id can exist. */
 enum fm_problem fm_common_id(struct fm_exchange *exchange, size_t parameter, const char *what,
         char ret_id[FM_UUID_TEXT], struct fm_error *err);

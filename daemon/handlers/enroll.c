@@ -2,7 +2,6 @@
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
-#include "daemon/people.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/sha256.h"
 #include "lib/face/calibrate.h"
@@ -190,8 +189,8 @@ enum fm_problem fm_handle_face_add(struct fm_exchange *exchange, struct fm_error
 	if (!problem)
 		problem = find_lookalikes(exchange, collection.key, &candidate, &lookalikes, err);
 	if (!problem)
-		problem = fm_problem_of(fm_people_add_face(
-		        exchange->app, person.key, &candidate.insert, &face, &existed, err));
+		problem = fm_problem_of(fm_gallery_face_add(
+		        exchange->app->gallery, person.key, &candidate.insert, &face, &existed, err));
 	if (problem)
 		return problem;
 	fm_metrics_add(exchange->app->metrics, FM_COUNTER_ENROLLED, !existed);
@@ -225,8 +224,8 @@ enum fm_problem fm_handle_enroll(struct fm_exchange *exchange, struct fm_error *
 	if (!problem)
 		problem = find_lookalikes(exchange, collection.key, &candidate, &lookalikes, err);
 	if (!problem)
-		problem = fm_problem_of(fm_people_enroll_by_name(exchange->app, collection.key, name,
-		        &candidate.insert, &person, &face, &existed, err));
+		problem = fm_problem_of(fm_gallery_enroll_by_name(exchange->app->gallery, collection.key,
+		        name, &candidate.insert, &person, &face, &existed, err));
 	if (problem)
 		return problem;
 	fm_metrics_add(exchange->app->metrics, FM_COUNTER_ENROLLED, !existed);

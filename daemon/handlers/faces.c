@@ -2,7 +2,6 @@
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
-#include "daemon/people.h"
 #include "lib/base/cleanup.h"
 
 #include "lib/base/banned.h"
@@ -52,7 +51,8 @@ enum fm_problem fm_handle_face_delete(struct fm_exchange *exchange, struct fm_er
 	if (!problem)
 		problem = fm_common_collection(exchange, &collection, err);
 	if (!problem)
-		problem = fm_problem_of(fm_people_delete_face(exchange->app, collection.key, id, err));
+		problem = fm_problem_of(fm_gallery_face_delete(
+		        exchange->app->gallery, collection.key, id, fm_common_actor(exchange), err));
 	if (!problem)
 		fm_reply_no_content(&exchange->reply);
 	return problem;

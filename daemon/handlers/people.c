@@ -1,6 +1,4 @@
 /* /v1/people and /v1/people/{id} */
-#include "daemon/people.h"
-
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
@@ -168,7 +166,8 @@ enum fm_problem fm_handle_person_delete(struct fm_exchange *exchange, struct fm_
 	enum fm_problem problem = locate(exchange, &collection, id, err);
 
 	if (!problem)
-		problem = fm_problem_of(fm_people_delete_person(exchange->app, collection.key, id, err));
+		problem = fm_problem_of(fm_gallery_person_delete(
+		        exchange->app->gallery, collection.key, id, fm_common_actor(exchange), err));
 	if (!problem)
 		fm_reply_no_content(&exchange->reply);
 	return problem;

@@ -46,33 +46,37 @@ static enum fm_status find(struct fm_connection *connection, const char *name,
 	return read_collection(&query, ret_collection, err);
 }
 
-static enum fm_status create(struct fm_connection *connection, const char *name,
-        struct fm_collection *ret_collection, struct fm_error *err)
+/* A change of one collection. */
+struct collection_change {
+	const char *name, *actor;
+	struct fm_collection collection; /* as it is in the end; the one that was deleted */
+};
+
+static enum fm_status create(struct fm_connection *connection, void *context, struct fm_error *err)
 {
+	struct collection_change *change = context;
 	enum fm_status status = fm_execute(connection, FM_SQL_COLLECTION_INSERT,
-	        FM_PARAMS(FM_TEXT(name), FM_INT(fm_time_now_ms())), err);
+	        FM_PARAMS(FM_TEXT(change->name), FM_INT(fm_time_now_ms())), err);
 
 	if (status == FM_E_CONFLICT)
-		return fm_fail(err, FM_E_CONFLICT, "collection \"%s\" exists already", name);
-	return status == FM_OK ? find(connection, name, ret_collection, err) : status;
+		return fm_fail(err, FM_E_CONFLICT, "collection \"%s\" exists already", change->name);
+	fm_collection_done(&change->collection);
+	return status == FM_OK ? find(connection, change->name, &change->collection, err) : status;
 }
 
 enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const char *name,
         struct fm_collection *ret_collection, struct fm_error *err)
 {
-	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
-	struct fm_connection *connection;
+	struct collection_change context = {.name = name};
 	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "collection", err);
 
 	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = fm_write_end(gallery, create(connection, name, &collection, err), err);
-	if (status == FM_OK) {
-		*ret_collection = collection;
-		memset(&collection, 0, sizeof(collection));
-	}
+		status = fm_gallery_change(
+		        gallery, &(struct fm_change){.run = create, .context = &context}, err);
+	if (status == FM_OK)
+		*ret_collection = context.collection;
+	else
+		fm_collection_done(&context.collection);
 	return status;
 }
 
@@ -87,36 +91,55 @@ enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char 
 	return status == FM_OK ? find(reader.connection, name, ret_collection, err) : status;
 }
 
-static enum fm_status erase(
-        struct fm_connection *connection, const char *name, int64_t *ret_key, struct fm_error *err)
+static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
 {
-	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
-	enum fm_status status = find(connection, name, &collection, err);
+	struct collection_change *change = context;
+
+	fm_collection_done(&change->collection);
+	enum fm_status status = find(connection, change->name, &change->collection, err);
 
 	if (status == FM_OK)
-		status = fm_execute(
-		        connection, FM_SQL_COLLECTION_DELETE, FM_PARAMS(FM_INT(collection.key)), err);
+		status = fm_audit_insert(connection,
+		        &(struct fm_audit){.actor = change->actor,
+		                .action = "delete",
+		                .object_kind = "collection",
+		                .object_id = change->name,
+		                .collection_key = change->collection.key,
+		                .faces = change->collection.faces},
+		        err);
 	if (status == FM_OK)
-		*ret_key = collection.key;
+		status = fm_execute(
+		        connection, FM_SQL_COLLECTION_DELETE, FM_PARAMS(FM_INT(change->collection.key)), err);
 	return status;
 }
 
-enum fm_status fm_gallery_collection_delete(
-        struct fm_gallery *gallery, const char *name, int64_t *ret_key, struct fm_error *err)
+static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
 {
-	struct fm_connection *connection;
-	int64_t key = 0;
+	const struct collection_change *change = context;
+
+	(void)err;
+	if (gallery->observer.removed)
+		gallery->observer.removed(
+		        gallery->observer.context, FM_OBJECT_COLLECTION, change->collection.key);
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_collection_delete(
+        struct fm_gallery *gallery, const char *name, const char *actor, struct fm_error *err)
+{
+	struct collection_change context = {.name = name, .actor = actor};
 	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "collection", err);
 
 	if (status == FM_OK && strcmp(name, FM_GALLERY_DEFAULT_COLLECTION) == 0)
 		return fm_fail(err, FM_E_CONFLICT, "collection \"%s\" always exists", name);
 	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = fm_erase_end(gallery, erase(connection, name, &key, err), err);
+		status = fm_audit_check_actor(actor, err);
 	if (status == FM_OK)
-		*ret_key = key;
+		status = fm_gallery_change(gallery,
+		        &(struct fm_change){
+		                .run = erase, .applied = erased, .context = &context, .erases = true},
+		        err);
+	fm_collection_done(&context.collection);
 	return status;
 }
 

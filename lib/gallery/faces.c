@@ -174,50 +174,96 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 	return find_face(connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(key)), ret_face, err);
 }
 
+/* A face to add, to the person of a key or to whoever has a name. */
+struct enrolment {
+	int64_t person_key, collection_key;
+	const char *name;
+	const struct fm_face_insert *insert;
+	struct fm_person person;
+	struct fm_face_record face;
+	bool existed;
+	bool unindexed; /* the observer could not take it */
+};
+
+static void enrolment_done(struct enrolment *enrolment)
+{
+	fm_person_done(&enrolment->person);
+	fm_face_record_done(&enrolment->face);
+}
+
+static enum fm_status find_or_create(
+        struct fm_connection *connection, struct enrolment *enrolment, struct fm_error *err)
+{
+	const struct fm_person_fields fields = {.name = enrolment->name};
+	int64_t key = enrolment->person_key;
+	bool found = false;
+	enum fm_status status = FM_OK;
+
+	if (enrolment->name) {
+		status = fm_person_find_oldest(connection, enrolment->collection_key, enrolment->name,
+		        &enrolment->person, &found, err);
+		if (status == FM_OK && !found)
+			status = fm_person_insert(connection, enrolment->collection_key, &fields, &key, err);
+	}
+	return status == FM_OK && !found ? fm_person_find_by_key(connection, key, &enrolment->person, err)
+	                                 : status;
+}
+
+static enum fm_status enroll(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	struct enrolment *enrolment = context;
+
+	enrolment_done(enrolment);
+	enum fm_status status = find_or_create(connection, enrolment, err);
+
+	if (status == FM_OK)
+		status = add_face(connection, &enrolment->person, enrolment->insert, &enrolment->face,
+		        &enrolment->existed, err);
+	if (status == FM_OK && !enrolment->existed)
+		enrolment->person.faces++; /* as the trigger did */
+	return status;
+}
+
+static enum fm_status enrolled(struct fm_gallery *gallery, void *context, struct fm_error *err)
+{
+	struct enrolment *enrolment = context;
+	const struct fm_gallery_observer *observer = &gallery->observer;
+	const struct fm_face_insert *insert = enrolment->insert;
+	enum fm_status status = FM_OK;
+
+	if (!enrolment->existed && observer->face_added)
+		status = observer->face_added(observer->context, &enrolment->face, insert->model,
+		        insert->embedding, insert->dim, err);
+	enrolment->unindexed = status != FM_OK;
+	return status;
+}
+
+static enum fm_status commit_enrolment(
+        struct fm_gallery *gallery, struct enrolment *enrolment, struct fm_error *err)
+{
+	enum fm_status status = fm_gallery_change(
+	        gallery, &(struct fm_change){.run = enroll, .applied = enrolled, .context = enrolment}, err);
+
+	/* On disk, and nobody would find it. */
+	if (status != FM_OK && enrolment->unindexed)
+		fm_gallery_face_delete(
+		        gallery, enrolment->face.collection_key, enrolment->face.id, "index", NULL);
+	return status;
+}
+
 enum fm_status fm_gallery_face_add(struct fm_gallery *gallery, int64_t person_key,
         const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
         struct fm_error *err)
 {
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
-	struct fm_connection *connection;
-	bool existed;
+	fm_cleanup(enrolment_done) struct enrolment enrolment = {.person_key = person_key, .insert = insert};
 	enum fm_status status = check_insert(insert, err);
 
 	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = fm_person_find_by_key(connection, person_key, &person, err);
-	if (status == FM_OK)
-		status = add_face(connection, &person, insert, &face, &existed, err);
-	status = fm_write_end(gallery, status, err);
+		status = commit_enrolment(gallery, &enrolment, err);
 	if (status == FM_OK) {
-		*ret_existed = existed;
-		take_face(&face, ret_face);
+		*ret_existed = enrolment.existed;
+		take_face(&enrolment.face, ret_face);
 	}
-	return status;
-}
-
-/* Leaves in *person, which starts zeroed, what the database holds after the change. */
-static enum fm_status enroll(struct fm_connection *connection, int64_t collection_key, const char *name,
-        const struct fm_face_insert *insert, struct fm_person *person, struct fm_face_record *ret_face,
-        bool *ret_existed, struct fm_error *err)
-{
-	const struct fm_person_fields fields = {.name = name};
-	int64_t key;
-	bool found;
-	enum fm_status status = fm_person_find_oldest(connection, collection_key, name, person, &found, err);
-
-	if (status == FM_OK && !found) {
-		status = fm_person_insert(connection, collection_key, &fields, &key, err);
-		if (status == FM_OK)
-			status = fm_person_find_by_key(connection, key, person, err);
-	}
-	if (status == FM_OK)
-		status = add_face(connection, person, insert, ret_face, ret_existed, err);
-	if (status == FM_OK && !*ret_existed)
-		person->faces++; /* as the trigger did */
 	return status;
 }
 
@@ -225,25 +271,19 @@ enum fm_status fm_gallery_enroll_by_name(struct fm_gallery *gallery, int64_t col
         const struct fm_face_insert *insert, struct fm_person *ret_person, struct fm_face_record *ret_face,
         bool *ret_existed, struct fm_error *err)
 {
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
-	struct fm_connection *connection;
-	bool existed;
+	fm_cleanup(enrolment_done) struct enrolment enrolment = {
+	        .collection_key = collection_key, .name = name, .insert = insert};
 	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "name", err);
 
 	if (status == FM_OK)
 		status = check_insert(insert, err);
 	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = enroll(connection, collection_key, name, insert, &person, &face, &existed, err);
-	status = fm_write_end(gallery, status, err);
+		status = commit_enrolment(gallery, &enrolment, err);
 	if (status == FM_OK) {
-		*ret_existed = existed;
-		take_face(&face, ret_face);
-		*ret_person = person;
-		memset(&person, 0, sizeof(person));
+		*ret_existed = enrolment.existed;
+		take_face(&enrolment.face, ret_face);
+		*ret_person = enrolment.person;
+		memset(&enrolment.person, 0, sizeof(enrolment.person));
 	}
 	return status;
 }
@@ -324,21 +364,56 @@ enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_k
 	return FM_OK;
 }
 
-enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
-        int64_t *ret_key, struct fm_error *err)
-{
-	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
-	struct fm_connection *connection;
-	enum fm_status status = fm_write_begin(gallery, &connection, err);
+struct deletion {
+	int64_t collection_key;
+	const char *id, *actor;
+	struct fm_face_record face;
+};
 
-	if (status != FM_OK)
-		return status;
-	status = find_face(
-	        connection, FM_SQL_FACE_GET, FM_PARAMS(FM_INT(collection_key), FM_TEXT(id)), &face, err);
+static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	struct deletion *deletion = context;
+
+	fm_face_record_done(&deletion->face);
+	enum fm_status status = find_face(connection, FM_SQL_FACE_GET,
+	        FM_PARAMS(FM_INT(deletion->collection_key), FM_TEXT(deletion->id)), &deletion->face, err);
+
 	if (status == FM_OK)
-		status = fm_execute(connection, FM_SQL_FACE_DELETE, FM_PARAMS(FM_INT(face.key)), err);
-	status = fm_erase_end(gallery, status, err);
+		status = fm_audit_insert(connection,
+		        &(struct fm_audit){.actor = deletion->actor,
+		                .action = "delete",
+		                .object_kind = "face",
+		                .object_id = deletion->face.id,
+		                .collection_key = deletion->collection_key,
+		                .faces = 1},
+		        err);
 	if (status == FM_OK)
-		*ret_key = face.key;
+		status = fm_execute(
+		        connection, FM_SQL_FACE_DELETE, FM_PARAMS(FM_INT(deletion->face.key)), err);
+	return status;
+}
+
+static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
+{
+	const struct deletion *deletion = context;
+
+	(void)err;
+	if (gallery->observer.removed)
+		gallery->observer.removed(gallery->observer.context, FM_OBJECT_FACE, deletion->face.key);
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        const char *actor, struct fm_error *err)
+{
+	struct deletion context = {.collection_key = collection_key, .id = id, .actor = actor};
+	enum fm_status status = fm_audit_check_actor(actor, err);
+
+	if (status == FM_OK)
+		status = fm_gallery_change(gallery,
+		        &(struct fm_change){
+		                .run = erase, .applied = erased, .context = &context, .erases = true},
+		        err);
+	fm_face_record_done(&context.face);
 	return status;
 }

@@ -15,26 +15,6 @@
 
 #include "lib/base/banned.h"
 
-#define READERS 4
-/* How long a deletion waits for readers of the old state before it leaves the log to somebody later. */
-#define ERASE_WAIT_MS   100
-#define BUSY_TIMEOUT_MS 5000
-
-/* Locks are taken in this order: write_lock, pool_lock. */
-struct fm_gallery {
-	pthread_mutex_t write_lock; /* guards writer */
-	struct fm_connection writer;
-
-	pthread_mutex_t pool_lock; /* guards what follows */
-	pthread_cond_t pool_changed;
-	struct fm_connection *idle[READERS];
-	size_t idle_count;
-	bool held;       /* no reader may start: the log is being emptied */
-	bool erase_owed; /* deleted bytes are still in the log */
-
-	struct fm_connection readers[READERS];
-};
-
 /*
  * Creates the file for us alone, before SQLite would create it under the umask, and refuses what is no
  * database without touching it. *ret_path is absolute: SQLite takes "file:…" and ":memory:" for something
@@ -120,7 +100,7 @@ static enum fm_status open_connections(
 		status = fm_schema_migrate(&gallery->writer, err);
 	if (status == FM_OK)
 		status = fm_connection_prepare(&gallery->writer, err);
-	for (size_t i = 0; i < READERS && status == FM_OK; i++) {
+	for (size_t i = 0; i < FM_GALLERY_READERS && status == FM_OK; i++) {
 		struct fm_connection *reader = &gallery->readers[i];
 
 		status = fm_connection_open(reader, path, err);
@@ -130,6 +110,9 @@ static enum fm_status open_connections(
 			status = fm_connection_prepare(reader, err);
 		gallery->idle[gallery->idle_count++] = reader;
 	}
+	/* A process that was killed may have owed an erasure. */
+	if (status == FM_OK && unclean)
+		fm_erase_log(gallery, 0);
 	return status;
 }
 
@@ -144,6 +127,7 @@ static void init_locks(struct fm_gallery *gallery)
 	pthread_condattr_destroy(&attributes);
 	pthread_mutex_init(&gallery->pool_lock, NULL);
 	pthread_mutex_init(&gallery->write_lock, NULL);
+	pthread_mutex_init(&gallery->queue_lock, NULL);
 }
 
 FM_DEFINE_CLEANUP(struct fm_gallery *, fm_gallery_close);
@@ -164,69 +148,11 @@ enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery
 	status = open_connections(gallery, absolute, unclean, err);
 	if (status != FM_OK)
 		return fm_fail_prefix(err, status, "%s", path);
+	status = fm_reserve_open(&gallery->reserve, absolute, err);
+	if (status != FM_OK)
+		return status;
 	*ret_gallery = fm_steal(gallery);
 	return FM_OK;
-}
-
-/* Keeps new readers out and waits for those at work; false, with nobody kept out, when they take longer. */
-static bool hold_readers(struct fm_gallery *gallery, int wait_ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += wait_ms * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&gallery->pool_lock);
-	gallery->held = true;
-	while (gallery->idle_count < READERS &&
-	        pthread_cond_timedwait(&gallery->pool_changed, &gallery->pool_lock, &until) == 0)
-		;
-	bool alone = gallery->held = gallery->idle_count == READERS;
-
-	if (!alone)
-		pthread_cond_broadcast(&gallery->pool_changed);
-	pthread_mutex_unlock(&gallery->pool_lock);
-	return alone;
-}
-
-static void release_readers(struct fm_gallery *gallery, bool erase_owed)
-{
-	pthread_mutex_lock(&gallery->pool_lock);
-	gallery->held = false;
-	gallery->erase_owed = erase_owed;
-	pthread_cond_broadcast(&gallery->pool_changed);
-	pthread_mutex_unlock(&gallery->pool_lock);
-}
-
-/*
- * A commit only appends to the log, so deleted bytes stay in older frames of it until a checkpoint copies the
- * zeroed pages into the database and empties the log. The copying and syncing runs beside readers; emptying
- * needs a moment without any. Where a reader of the old state outlasts wait_ms, the next change, the last
- * reader to finish, or the close does it. The caller has write_lock.
- */
-static void erase_log(struct fm_gallery *gallery, int wait_ms)
-{
-	sqlite3 *db = gallery->writer.db;
-	bool emptied = false;
-
-	sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	if (hold_readers(gallery, wait_ms)) {
-		sqlite3_busy_timeout(db, wait_ms); /* for other processes */
-		emptied = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
-		          SQLITE_OK;
-		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
-	}
-	release_readers(gallery, !emptied);
-}
-
-static bool owes_erasure(struct fm_gallery *gallery)
-{
-	pthread_mutex_lock(&gallery->pool_lock);
-	bool owed = gallery->erase_owed;
-
-	pthread_mutex_unlock(&gallery->pool_lock);
-	return owed;
 }
 
 /* The readers go first: the last connection to close is the one that empties and removes the log. */
@@ -234,65 +160,27 @@ void fm_gallery_close(struct fm_gallery *gallery)
 {
 	if (!gallery)
 		return;
-	for (size_t i = 0; i < READERS; i++)
+	for (size_t i = 0; i < FM_GALLERY_READERS; i++)
 		fm_connection_close(&gallery->readers[i]);
 	fm_connection_close(&gallery->writer);
 	pthread_cond_destroy(&gallery->pool_changed);
 	pthread_mutex_destroy(&gallery->pool_lock);
 	pthread_mutex_destroy(&gallery->write_lock);
+	pthread_mutex_destroy(&gallery->queue_lock);
+	fm_reserve_close(&gallery->reserve);
 	free(gallery);
-}
-
-enum fm_status fm_write_begin(
-        struct fm_gallery *gallery, struct fm_connection **ret_connection, struct fm_error *err)
-{
-	pthread_mutex_lock(&gallery->write_lock);
-	enum fm_status status = fm_execute(&gallery->writer, FM_SQL_BEGIN_WRITE, NULL, 0, err);
-
-	if (status != FM_OK) {
-		pthread_mutex_unlock(&gallery->write_lock);
-		return status;
-	}
-	*ret_connection = &gallery->writer;
-	return FM_OK;
-}
-
-static enum fm_status end(
-        struct fm_gallery *gallery, enum fm_status status, bool erased, struct fm_error *err)
-{
-	struct fm_connection *writer = &gallery->writer;
-
-	if (status == FM_OK)
-		status = fm_execute(writer, FM_SQL_COMMIT, NULL, 0, err);
-	/* Some errors (a full disk) have rolled back already; a failed COMMIT has not. */
-	if (status != FM_OK && !sqlite3_get_autocommit(writer->db))
-		fm_execute(writer, FM_SQL_ROLLBACK, NULL, 0, NULL);
-	if (status == FM_OK && (erased || owes_erasure(gallery)))
-		erase_log(gallery, erased ? ERASE_WAIT_MS : 0);
-	pthread_mutex_unlock(&gallery->write_lock);
-	return status;
-}
-
-enum fm_status fm_write_end(struct fm_gallery *gallery, enum fm_status status, struct fm_error *err)
-{
-	return end(gallery, status, false, err);
-}
-
-enum fm_status fm_erase_end(struct fm_gallery *gallery, enum fm_status status, struct fm_error *err)
-{
-	return end(gallery, status, true, err);
 }
 
 static void give_back(struct fm_gallery *gallery, struct fm_connection *connection)
 {
 	pthread_mutex_lock(&gallery->pool_lock);
 	gallery->idle[gallery->idle_count++] = connection;
-	bool last_of_old = gallery->erase_owed && gallery->idle_count == READERS;
+	bool last_of_old = gallery->erase_owed && gallery->idle_count == FM_GALLERY_READERS;
 
 	pthread_cond_broadcast(&gallery->pool_changed);
 	pthread_mutex_unlock(&gallery->pool_lock);
 	if (last_of_old && pthread_mutex_trylock(&gallery->write_lock) == 0) {
-		erase_log(gallery, 0);
+		fm_erase_log(gallery, 0);
 		pthread_mutex_unlock(&gallery->write_lock);
 	}
 }
@@ -324,4 +212,11 @@ void fm_reader_done(struct fm_reader *reader)
 		fm_execute(reader->connection, FM_SQL_ROLLBACK, NULL, 0, NULL);
 	give_back(reader->gallery, reader->connection);
 	memset(reader, 0, sizeof(*reader));
+}
+
+void fm_gallery_observe(struct fm_gallery *gallery, const struct fm_gallery_observer *observer)
+{
+	pthread_mutex_lock(&gallery->write_lock);
+	gallery->observer = *observer;
+	pthread_mutex_unlock(&gallery->write_lock);
 }

@@ -4,11 +4,15 @@
  * it on disk. Ids seen from outside are UUID text; row keys (int64) are for the in-memory index and never
  * leave the process.
  *
- * Deletion: rows are overwritten with zeros in the database and driven out of the write-ahead log before the
- * call returns. Where a long read (fm_gallery_embedding_each, another process) still needs the log, that
- * happens when it ends. One limit: SQLite may leave a stale copy of a row that it moved (id, name, metadata;
- * not an embedding of 512 dimensions, see connection.c) in the free space of a page, until the page is reused
- * or the file vacuumed. What the disk's own firmware keeps is beyond us.
+ * Changes of several threads that wait at the same time share one transaction and one wait for the disk.
+ *
+ * Deletion: every one writes an audit record; `actor` says who asked for it (an API key's id, or what in the
+ * program did it: 1 to FM_ACTOR_MAX_BYTES of UTF-8). It succeeds on a full disk too, as long as the file
+ * GALLERY-reserve holds room for its log. Rows are overwritten with zeros in the database and driven out of
+ * the write-ahead log before the call returns. Where a long read (fm_gallery_embedding_each, another process)
+ * still needs the log, that happens when it ends. One limit: SQLite may leave a stale copy of a row that it
+ * moved (id, name, metadata; not an embedding of 512 dimensions, see connection.c) in the free space of a
+ * page, until the page is reused or the file vacuumed. What the disk's own firmware keeps is beyond us.
  *
  * Threads: safe; any thread may call any function at any time. Returned structs are the caller's own copies.
  * A visit function must not call the gallery: it is called in the middle of a read.
@@ -30,9 +34,11 @@
 #define FM_METADATA_MAX_BYTES         16384
 #define FM_EMBEDDING_DIM_MAX          4096
 #define FM_CROP_MAX_BYTES             262144
+#define FM_ACTOR_MAX_BYTES            128
 #define FM_GALLERY_DEFAULT_COLLECTION "default" /* exists always, cannot be deleted */
 
 struct fm_gallery;
+struct fm_face_record;
 
 /*
  * Creates the file (mode 0600) or migrates an older one. FM_E_UNSUPPORTED: written by a newer version, or
@@ -40,6 +46,22 @@ struct fm_gallery;
  */
 enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err);
 void fm_gallery_close(struct fm_gallery *gallery);
+
+/*
+ * Who keeps something in step with the gallery (the index). Called after a change is on disk and before the
+ * function that made it returns, in the order of the commits, one call at a time, on any thread; must not
+ * call the gallery. Set before the first change that matters; a NULL function is not called.
+ */
+enum fm_object { FM_OBJECT_FACE, FM_OBJECT_PERSON, FM_OBJECT_COLLECTION };
+struct fm_gallery_observer {
+	void *context;
+	/* Where it fails the face is deleted again, and the enrolment fails with the same status. */
+	enum fm_status (*face_added)(void *context, const struct fm_face_record *face, const char *model,
+	        const float *embedding, size_t dim, struct fm_error *err);
+	/* With everything that belongs to it. */
+	void (*removed)(void *context, enum fm_object object, int64_t key);
+};
+void fm_gallery_observe(struct fm_gallery *gallery, const struct fm_gallery_observer *observer);
 
 struct fm_collection {
 	int64_t key;
@@ -53,9 +75,9 @@ enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const ch
         struct fm_collection *ret_collection, struct fm_error *err);
 enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char *name,
         struct fm_collection *ret_collection, struct fm_error *err);
-/* Deletes people and faces with it. ret_key for the index. */
+/* Deletes people and faces with it. */
 enum fm_status fm_gallery_collection_delete(
-        struct fm_gallery *gallery, const char *name, int64_t *ret_key, struct fm_error *err);
+        struct fm_gallery *gallery, const char *name, const char *actor, struct fm_error *err);
 typedef enum fm_status (*fm_collection_visit)(
         void *context, const struct fm_collection *collection, struct fm_error *err);
 enum fm_status fm_gallery_collection_each(
@@ -89,9 +111,9 @@ enum fm_status fm_gallery_person_get_by_key(
         struct fm_gallery *gallery, int64_t person_key, struct fm_person *ret_person, struct fm_error *err);
 enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err);
-/* Removes every face of theirs. ret_key for the index. */
+/* Removes every face of theirs. */
 enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
-        int64_t *ret_key, struct fm_error *err);
+        const char *actor, struct fm_error *err);
 
 /*
  * One page in creation order, of at most `limit` people; `after` is a person's id or NULL (an id that is gone
@@ -145,9 +167,8 @@ enum fm_status fm_gallery_face_get_by_key(
         struct fm_gallery *gallery, int64_t face_key, struct fm_face_record *ret_face, struct fm_error *err);
 enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_key,
         struct fm_face_record **ret_faces, size_t *ret_count, struct fm_error *err);
-/* ret_key for the index. */
 enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
-        int64_t *ret_key, struct fm_error *err);
+        const char *actor, struct fm_error *err);
 
 /* The JPEG of an enrolled face; the caller frees it. FM_E_NOT_FOUND: no such face, or its crop was not kept.
  */
@@ -168,5 +189,22 @@ enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t 
 /* How many faces are stored under other models than this one. */
 enum fm_status fm_gallery_foreign_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);
+
+/* What was forgotten, oldest first: ids, nothing biometric, no names of people. */
+struct fm_audit_record {
+	int64_t key; /* the cursor */
+	char time[32];
+	char *actor;
+	char *action;      /* "delete", "expire" */
+	char *object_kind; /* "face", "person", "collection" */
+	char *object_id;   /* a collection's name */
+	char *collection;
+	int64_t faces; /* how many went with it */
+};
+void fm_audit_record_done(struct fm_audit_record *record);
+/* Records after the key `after` (0: from the first), at most `limit` (1 to 1000); each done(), then free().
+ */
+enum fm_status fm_gallery_audit_list(struct fm_gallery *gallery, int64_t after, size_t limit,
+        struct fm_audit_record **ret_records, size_t *ret_count, struct fm_error *err);
 
 #endif

@@ -1,22 +1,61 @@
 /*
- * What the gallery's files share: the lock discipline. One writer connection under a mutex; a few reader
- * connections, taken and given back. A thread never holds both, and never takes a second one.
+ * What the gallery's files share: the lock discipline. One writer connection, which belongs to the leader of
+ * a group of changes (change.c); a few reader connections, taken and given back. A thread never holds both,
+ * and never takes a second one.
  */
 #ifndef FM_GALLERY_INTERNAL_H
 #define FM_GALLERY_INTERNAL_H
 
 #include "lib/gallery/connection.h"
 #include "lib/gallery/gallery.h"
+#include "lib/gallery/reserve.h"
+
+#include <pthread.h>
+
+#define FM_GALLERY_READERS 4
+
+struct fm_member;
+
+/* Locks are taken in this order: queue_lock, write_lock, pool_lock. */
+struct fm_gallery {
+	pthread_mutex_t queue_lock; /* guards the queue of changes */
+	struct fm_member *first, *last;
+	bool led; /* somebody commits, or was told to */
+
+	pthread_mutex_t write_lock; /* guards writer, reserve and observer */
+	struct fm_connection writer;
+	struct fm_reserve reserve;
+	struct fm_gallery_observer observer;
+
+	pthread_mutex_t pool_lock; /* guards what follows */
+	pthread_cond_t pool_changed;
+	struct fm_connection *idle[FM_GALLERY_READERS];
+	size_t idle_count;
+	bool held;       /* no reader may start: the log is being emptied */
+	bool erase_owed; /* deleted bytes are still in the log */
+
+	struct fm_connection readers[FM_GALLERY_READERS];
+};
 
 /*
- * Starts a write transaction; after FM_OK exactly one fm_write_end() follows, with the status of what was
- * done in between: it commits on FM_OK, rolls back otherwise, and returns what came of it.
+ * One change. `run` makes it inside a transaction that other changes may share, and may be called again after
+ * what it did was rolled back: it sets all of its outputs anew. `applied`, if not NULL, is called once after
+ * the commit, in the order of the commits, on any thread; its failure becomes the change's although the
+ * change is on disk. `erases`: biometric data is deleted, and its bytes are driven out of the log before the
+ * change is acknowledged; room is made for it on a full disk.
  */
-enum fm_status fm_write_begin(
-        struct fm_gallery *gallery, struct fm_connection **ret_connection, struct fm_error *err);
-enum fm_status fm_write_end(struct fm_gallery *gallery, enum fm_status status, struct fm_error *err);
-/* The same, when biometric data was deleted: after the commit the old bytes are driven out of the log. */
-enum fm_status fm_erase_end(struct fm_gallery *gallery, enum fm_status status, struct fm_error *err);
+struct fm_change {
+	enum fm_status (*run)(struct fm_connection *connection, void *context, struct fm_error *err);
+	enum fm_status (*applied)(struct fm_gallery *gallery, void *context, struct fm_error *err);
+	void *context;
+	bool erases;
+};
+/* FM_OK: on disk. Anything else but a failure of `applied`: nothing of it is. */
+enum fm_status fm_gallery_change(
+        struct fm_gallery *gallery, const struct fm_change *change, struct fm_error *err);
+
+/* Empties the log, where no reader needs it for longer than wait_ms; else that is owed. Under write_lock. */
+void fm_erase_log(struct fm_gallery *gallery, int wait_ms);
 
 /* A read transaction (one snapshot) on a connection of its own, from begin to done. */
 struct fm_reader {
@@ -40,6 +79,15 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
 /* Keeps the crop of a face that has none; a second one is left out. */
 enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
         size_t bytes, struct fm_error *err);
+
+/* Within the change that deletes; the collection is still there. */
+struct fm_audit {
+	const char *actor, *action, *object_kind, *object_id;
+	int64_t collection_key, faces;
+};
+enum fm_status fm_audit_insert(
+        struct fm_connection *connection, const struct fm_audit *audit, struct fm_error *err);
+enum fm_status fm_audit_check_actor(const char *actor, struct fm_error *err);
 
 /* A model's key and dimensions; key 0, which is nobody's, for a model that never enrolled a face. */
 enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,

@@ -148,27 +148,49 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
 	return status;
 }
 
+/* A change of one person. */
+struct person_change {
+	int64_t collection_key;
+	const char *id;
+	const struct fm_person_fields *fields;
+	const char *actor;
+	struct fm_person person; /* as it is in the end; the one that was deleted */
+};
+
+static enum fm_status create(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	struct person_change *change = context;
+	int64_t key;
+	enum fm_status status =
+	        fm_person_insert(connection, change->collection_key, change->fields, &key, err);
+
+	fm_person_done(&change->person);
+	return status == FM_OK ? fm_person_find_by_key(connection, key, &change->person, err) : status;
+}
+
+static enum fm_status change_person(struct fm_gallery *gallery,
+        enum fm_status (*run)(struct fm_connection *, void *, struct fm_error *),
+        struct person_change *context, struct fm_person *ret_person, struct fm_error *err)
+{
+	enum fm_status status = check_fields(context->fields, err);
+
+	if (status == FM_OK)
+		status = fm_gallery_change(gallery, &(struct fm_change){.run = run, .context = context}, err);
+	if (status == FM_OK)
+		take_person(&context->person, ret_person);
+	else
+		fm_person_done(&context->person);
+	return status;
+}
+
 enum fm_status fm_gallery_person_create(struct fm_gallery *gallery, int64_t collection_key,
         const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
 {
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	struct fm_connection *connection;
-	int64_t key;
-	enum fm_status status = check_fields(fields, err);
+	struct person_change context = {.collection_key = collection_key, .fields = fields};
 
-	if (status == FM_OK && !fields->name)
+	if (!fields->name)
 		return fm_fail(err, FM_E_INVALID, "name: missing");
-	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = fm_person_insert(connection, collection_key, fields, &key, err);
-	if (status == FM_OK)
-		status = fm_person_find_by_key(connection, key, &person, err);
-	status = fm_write_end(gallery, status, err);
-	if (status == FM_OK)
-		take_person(&person, ret_person);
-	return status;
+	return change_person(gallery, create, &context, ret_person, err);
 }
 
 enum fm_status fm_gallery_person_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,
@@ -191,11 +213,12 @@ enum fm_status fm_gallery_person_get_by_key(
 	                       : status;
 }
 
-static enum fm_status update(struct fm_connection *connection, int64_t collection_key, const char *id,
-        const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
+static enum fm_status update(struct fm_connection *connection, void *context, struct fm_error *err)
 {
 	fm_cleanup(fm_person_done) struct fm_person before = {0};
-	enum fm_status status = fm_person_find(connection, collection_key, id, &before, err);
+	struct person_change *change = context;
+	const struct fm_person_fields *fields = change->fields;
+	enum fm_status status = fm_person_find(connection, change->collection_key, change->id, &before, err);
 
 	if (status == FM_OK)
 		status = fm_execute(connection, FM_SQL_PERSON_UPDATE,
@@ -205,41 +228,63 @@ static enum fm_status update(struct fm_connection *connection, int64_t collectio
 		        err);
 	if (status == FM_E_CONFLICT && fields->external_id)
 		return external_id_taken(fields->external_id, err);
-	return status == FM_OK ? fm_person_find_by_key(connection, before.key, ret_person, err) : status;
+	fm_person_done(&change->person);
+	return status == FM_OK ? fm_person_find_by_key(connection, before.key, &change->person, err) : status;
 }
 
 enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err)
 {
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	struct fm_connection *connection;
-	enum fm_status status = check_fields(fields, err);
+	struct person_change context = {.collection_key = collection_key, .id = id, .fields = fields};
+
+	return change_person(gallery, update, &context, ret_person, err);
+}
+
+static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	struct person_change *change = context;
+
+	fm_person_done(&change->person);
+	enum fm_status status =
+	        fm_person_find(connection, change->collection_key, change->id, &change->person, err);
 
 	if (status == FM_OK)
-		status = fm_write_begin(gallery, &connection, err);
-	if (status != FM_OK)
-		return status;
-	status = fm_write_end(gallery, update(connection, collection_key, id, fields, &person, err), err);
+		status = fm_audit_insert(connection,
+		        &(struct fm_audit){.actor = change->actor,
+		                .action = "delete",
+		                .object_kind = "person",
+		                .object_id = change->person.id,
+		                .collection_key = change->collection_key,
+		                .faces = change->person.faces},
+		        err);
 	if (status == FM_OK)
-		take_person(&person, ret_person);
+		status = fm_execute(
+		        connection, FM_SQL_PERSON_DELETE, FM_PARAMS(FM_INT(change->person.key)), err);
 	return status;
 }
 
-enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
-        int64_t *ret_key, struct fm_error *err)
+static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
 {
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	struct fm_connection *connection;
-	enum fm_status status = fm_write_begin(gallery, &connection, err);
+	const struct person_change *change = context;
 
-	if (status != FM_OK)
-		return status;
-	status = fm_person_find(connection, collection_key, id, &person, err);
+	(void)err;
+	if (gallery->observer.removed)
+		gallery->observer.removed(gallery->observer.context, FM_OBJECT_PERSON, change->person.key);
+	return FM_OK;
+}
+
+enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
+        const char *actor, struct fm_error *err)
+{
+	struct person_change context = {.collection_key = collection_key, .id = id, .actor = actor};
+	enum fm_status status = fm_audit_check_actor(actor, err);
+
 	if (status == FM_OK)
-		status = fm_execute(connection, FM_SQL_PERSON_DELETE, FM_PARAMS(FM_INT(person.key)), err);
-	status = fm_erase_end(gallery, status, err);
-	if (status == FM_OK)
-		*ret_key = person.key;
+		status = fm_gallery_change(gallery,
+		        &(struct fm_change){
+		                .run = erase, .applied = erased, .context = &context, .erases = true},
+		        err);
+	fm_person_done(&context.person);
 	return status;
 }
 

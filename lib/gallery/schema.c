@@ -89,7 +89,8 @@ static const char *const migrations[] = {
          * `padding` keeps an embedding out of the tree's own pages (connection.c).
          */
         "ALTER TABLE collections ADD COLUMN retention_days INTEGER CHECK (retention_days > 0);"
-        "CREATE INDEX faces_by_age ON faces (collection, created_at_ms);"
+        /* Partial, though it holds every face: cascades then cannot prefer it to faces_by_person. */
+        "CREATE INDEX faces_by_age ON faces (collection, created_at_ms) WHERE created_at_ms > 0;"
 
         /* A key that seals embeddings and crops; NULL where a row names a seal is plain. */
         "CREATE TABLE seals ("

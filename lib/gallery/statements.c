@@ -13,6 +13,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_BEGIN_WRITE] = {"BEGIN IMMEDIATE"},
         [FM_SQL_COMMIT] = {"COMMIT"},
         [FM_SQL_ROLLBACK] = {"ROLLBACK"},
+        [FM_SQL_SAVEPOINT] = {"SAVEPOINT one_change"},
+        [FM_SQL_RELEASE] = {"RELEASE one_change"},
+        [FM_SQL_ROLLBACK_TO] = {"ROLLBACK TO one_change"},
 
         [FM_SQL_COLLECTION_INSERT] = {"INSERT INTO collections (name, created_at_ms) VALUES (?1, ?2)"},
         [FM_SQL_COLLECTION_GET] = {"SELECT " COLLECTION_COLUMNS " FROM collections WHERE name = ?1"},
@@ -58,6 +61,12 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_CROP_GET] = {"SELECT crops.bytes, crops.jpeg FROM faces JOIN crops ON crops.face = faces.key"
                              " WHERE faces.id = ?2 AND faces.collection = ?1"},
         [FM_SQL_CROP_GET_BY_KEY] = {"SELECT bytes, jpeg FROM crops WHERE face = ?1"},
+
+        [FM_SQL_AUDIT_INSERT] = {"INSERT INTO audit (time_ms, actor, action, object_kind, object_id,"
+                                 " collection, faces) SELECT ?1, ?2, ?3, ?4, ?5, name, ?7 FROM collections"
+                                 " WHERE key = ?6"},
+        [FM_SQL_AUDIT_LIST] = {"SELECT key, time_ms, actor, action, object_kind, object_id, collection, faces"
+                               " FROM audit WHERE key > ?1 ORDER BY key LIMIT ?2"},
 
         [FM_SQL_EMBEDDING_OF_PERSON] = {"SELECT key, embedding FROM faces WHERE person = ?1 AND model = ?2"
                                         " ORDER BY key"},

@@ -85,9 +85,8 @@ static void enroll(struct writer *writer, uint64_t seed)
 static void delete_face(struct writer *writer, size_t i)
 {
 	struct fm_error err;
-	int64_t key;
 
-	if (fm_gallery_face_delete(gallery, home, writer->faces[i].id, &key, &err) != FM_OK)
+	if (fm_gallery_face_delete(gallery, home, writer->faces[i].id, "test", &err) != FM_OK)
 		fail("delete a face", &err);
 	writer->faces[i] = writer->faces[--writer->count];
 }
@@ -96,13 +95,12 @@ static void delete_person(struct writer *writer, int64_t person_key)
 {
 	struct fm_person person;
 	struct fm_error err;
-	int64_t key;
 
 	if (fm_gallery_person_get_by_key(gallery, person_key, &person, &err) != FM_OK) {
 		fail("get a person", &err);
 		return;
 	}
-	if (fm_gallery_person_delete(gallery, home, person.id, &key, &err) != FM_OK || key != person_key)
+	if (fm_gallery_person_delete(gallery, home, person.id, "test", &err) != FM_OK)
 		fail("delete a person", &err);
 	fm_person_done(&person);
 	for (size_t i = 0; i < writer->count;)

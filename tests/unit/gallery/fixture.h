@@ -138,4 +138,14 @@ static inline struct fm_person create_person(int64_t collection, const char *nam
 	return person;
 }
 
+static inline void expect_counts(const char *name, int64_t people, int64_t faces)
+{
+	struct fm_collection collection;
+
+	ok(fm_gallery_collection_get(gallery, name, &collection, &error));
+	cr_expect_eq(collection.people, people, "%s: %ld people", name, (long)collection.people);
+	cr_expect_eq(collection.faces, faces, "%s: %ld faces", name, (long)collection.faces);
+	fm_collection_done(&collection);
+}
+
 #endif

@@ -1,0 +1,332 @@
+/*
+ * How fast the gallery is on a disk: durable enrolments a second from one and from several clients at once,
+ * deleting people, and reading every embedding as a start does.
+ *
+ *	bench_gallery [--faces N] [--dim D] [--clients C] [--seconds S] [--directory DIR] [--json]
+ *
+ * The gallery is made in DIR (default: the working directory, since /tmp may be memory) and removed again. It
+ * holds N faces (default 10,000) of random unit vectors, two a person, before anything is timed.
+ */
+#include "lib/base/size.h"
+#include "lib/gallery/gallery.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODEL "net@0123456789abcdef"
+#define QUALITY                                                                                              \
+	"{\"score\":0.971,\"size_px\":180,\"sharpness\":0.42,\"brightness\":0.5,\"yaw_deg\":-3.1,\"roll_"    \
+	"deg\":0.2}"
+#define CLIENTS_MAX   64
+#define DELETIONS     50
+#define LATENCIES_MAX 200000
+
+static struct fm_gallery *gallery;
+static struct fm_error error;
+static int64_t home;
+static size_t dim = 512;
+static atomic_bool stop;
+
+static double now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench_gallery: %s: %s\n", what, error.message);
+	exit(1);
+}
+
+static void fill_embedding(float *embedding, uint64_t seed)
+{
+	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	double square = 0;
+
+	for (size_t i = 0; i < dim; i++) {
+		state ^= state >> 12;
+		state ^= state << 25;
+		state ^= state >> 27;
+		embedding[i] = (float)((int32_t)(state * UINT64_C(0x2545f4914f6cdd1d) >> 32)) / 2147483648.0f;
+		square += (double)embedding[i] * embedding[i];
+	}
+	for (size_t i = 0; i < dim; i++)
+		embedding[i] = (float)(embedding[i] / sqrt(square));
+}
+
+static void run(sqlite3 *db, const char *sql)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+		snprintf(error.message, sizeof(error.message), "%s", sqlite3_errmsg(db));
+		die(sql);
+	}
+}
+
+/* Behind the gallery's back, in one transaction: what the gallery would have written, only sooner. */
+static void fill(const char *path, size_t faces)
+{
+	static float embedding[FM_EMBEDDING_DIM_MAX];
+	char sql[512], id[FM_UUID_TEXT];
+	sqlite3_stmt *person, *face;
+	sqlite3 *db;
+
+	if (sqlite3_open(path, &db) != SQLITE_OK)
+		die(path);
+	run(db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN");
+	snprintf(sql, sizeof(sql), "INSERT OR IGNORE INTO models (text, dim) VALUES ('" MODEL "', %zu)", dim);
+	run(db, sql);
+	sqlite3_prepare_v2(db,
+	        "INSERT INTO people (collection, id, name, metadata, created_at_ms, updated_at_ms)"
+	        " VALUES (1, ?1, ?2, '{}', 1700000000000, 1700000000000)",
+	        -1, &person, NULL);
+	sqlite3_prepare_v2(db,
+	        "INSERT INTO faces (id, collection, person, model, created_at_ms, quality, image_sha256, "
+	        "box_x,"
+	        " box_y, box_width, box_height, embedding) VALUES (?1, 1, ?2, 1, 1700000000000, '" QUALITY
+	        "', ?3, 10, 20, 100, 120, ?4)",
+	        -1, &face, NULL);
+	for (size_t i = 0; i < faces; i++) {
+		uint8_t sha[32] = {0};
+
+		memcpy(sha, &i, sizeof(i));
+		fm_uuid_new(id);
+		if (i % 2 == 0) {
+			snprintf(sql, sizeof(sql), "Person %zu", i / 2);
+			sqlite3_bind_text(person, 1, id, -1, SQLITE_TRANSIENT);
+			sqlite3_bind_text(person, 2, sql, -1, SQLITE_TRANSIENT);
+			sqlite3_step(person);
+			sqlite3_reset(person);
+		}
+		fill_embedding(embedding, i);
+		sqlite3_bind_text(face, 1, id, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_int64(face, 2, (int64_t)i / 2 + 1);
+		sqlite3_bind_blob(face, 3, sha, sizeof(sha), SQLITE_TRANSIENT);
+		sqlite3_bind_blob(face, 4, embedding, (int)(dim * sizeof(float)), SQLITE_TRANSIENT);
+		if (sqlite3_step(face) != SQLITE_DONE) {
+			snprintf(error.message, sizeof(error.message), "%s", sqlite3_errmsg(db));
+			die("fill");
+		}
+		sqlite3_reset(face);
+	}
+	sqlite3_finalize(person);
+	sqlite3_finalize(face);
+	run(db, "COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
+	sqlite3_close(db);
+}
+
+struct client {
+	pthread_t thread;
+	uint64_t number;
+	size_t count;
+	double *latencies_ms;
+};
+
+static void *enroll(void *argument)
+{
+	static _Thread_local float embedding[FM_EMBEDDING_DIM_MAX];
+	struct client *client = argument;
+
+	for (uint64_t seed = client->number << 32; !atomic_load(&stop) && client->count < LATENCIES_MAX;
+	        seed++) {
+		struct fm_face_insert insert = {.embedding = embedding,
+		        .dim = dim,
+		        .model = MODEL,
+		        .quality = QUALITY,
+		        .box = {10, 20, 100, 120}};
+		struct fm_person person;
+		struct fm_face_record face;
+		struct fm_error err;
+		char name[64];
+		bool existed;
+
+		fill_embedding(embedding, seed);
+		memcpy(insert.image_sha256, &seed, sizeof(seed));
+		snprintf(name, sizeof(name), "Client %d person %llu", (int)client->number,
+		        (unsigned long long)seed / 4);
+		double begin = now_ms();
+
+		if (fm_gallery_enroll_by_name(gallery, home, name, &insert, &person, &face, &existed, &err) !=
+		        FM_OK) {
+			error = err;
+			die("enrolment");
+		}
+		client->latencies_ms[client->count++] = now_ms() - begin;
+		fm_person_done(&person);
+		fm_face_record_done(&face);
+	}
+	return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+static double median(double *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return count ? values[count / 2] : NAN;
+}
+
+/* Enrolments a second, and the median time of one. */
+static double bench_enrolment(size_t count, double seconds, uint64_t first_number, double *ret_median_ms)
+{
+	struct client clients[CLIENTS_MAX];
+	double *all = malloc(count * LATENCIES_MAX * sizeof(*all));
+	size_t total = 0;
+	double begin = now_ms();
+
+	atomic_store(&stop, false);
+	for (size_t i = 0; i < count; i++) {
+		clients[i] =
+		        (struct client){.number = first_number + i, .latencies_ms = all + i * LATENCIES_MAX};
+		pthread_create(&clients[i].thread, NULL, enroll, &clients[i]);
+	}
+	nanosleep(&(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)(fmod(seconds, 1) * 1e9)},
+	        NULL);
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < count; i++) {
+		pthread_join(clients[i].thread, NULL);
+		memmove(all + total, clients[i].latencies_ms, clients[i].count * sizeof(*all));
+		total += clients[i].count;
+	}
+	double took_ms = now_ms() - begin;
+
+	*ret_median_ms = median(all, total);
+	free(all);
+	return (double)total / took_ms * 1e3;
+}
+
+static double bench_deletion(void)
+{
+	struct fm_person *people;
+	char next[FM_UUID_TEXT];
+	double times_ms[DELETIONS];
+	size_t count, deleted = 0;
+
+	if (fm_gallery_person_list(gallery, home, NULL, NULL, 5000, &people, &count, next, &error) != FM_OK)
+		die("list");
+	for (size_t i = 0; i < count; i++) {
+		if (i % 97 == 13 && deleted < DELETIONS) {
+			double begin = now_ms();
+
+			if (fm_gallery_person_delete(gallery, home, people[i].id, "bench", &error) != FM_OK)
+				die("delete");
+			times_ms[deleted++] = now_ms() - begin;
+		}
+		fm_person_done(&people[i]);
+	}
+	free(people);
+	return median(times_ms, deleted);
+}
+
+static enum fm_status visit(void *context, int64_t collection, int64_t person, int64_t face,
+        const float *embedding, size_t visited_dim, struct fm_error *err)
+{
+	(void)collection, (void)person, (void)face, (void)visited_dim, (void)err;
+	*(double *)context += (double)embedding[0];
+	return FM_OK;
+}
+
+/* Opening and reading all of it. */
+static double bench_loading(const char *path)
+{
+	double times_ms[5], sum = 0;
+
+	for (size_t i = 0; i < FM_ARRAY_SIZE(times_ms); i++) {
+		fm_gallery_close(gallery);
+		double begin = now_ms();
+
+		if (fm_gallery_open(path, &gallery, &error) != FM_OK ||
+		        fm_gallery_embedding_each(gallery, MODEL, visit, &sum, &error) != FM_OK)
+			die("load");
+		times_ms[i] = now_ms() - begin;
+	}
+	return median(times_ms, FM_ARRAY_SIZE(times_ms));
+}
+
+int main(int argc, char **argv)
+{
+	const char *parent = ".";
+	char directory[512], path[600];
+	size_t faces = 10000, clients = 8;
+	double seconds = 3;
+	bool json = false;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : "";
+
+		if (strcmp(argv[i], "--json") == 0) {
+			json = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--faces") == 0)
+			faces = strtoul(value, NULL, 10);
+		else if (strcmp(argv[i], "--dim") == 0)
+			dim = strtoul(value, NULL, 10);
+		else if (strcmp(argv[i], "--clients") == 0)
+			clients = strtoul(value, NULL, 10);
+		else if (strcmp(argv[i], "--seconds") == 0)
+			seconds = strtod(value, NULL);
+		else if (strcmp(argv[i], "--directory") == 0)
+			parent = value;
+		else
+			value = "";
+		if (!*value) {
+			fprintf(stderr, "bench_gallery: %s?\n", argv[i]);
+			return 2;
+		}
+		i++;
+	}
+	if (dim < 1 || dim > FM_EMBEDDING_DIM_MAX || clients < 1 || clients > CLIENTS_MAX || seconds <= 0) {
+		fprintf(stderr, "bench_gallery: --dim 1..%d, --clients 1..%d, --seconds > 0\n",
+		        FM_EMBEDDING_DIM_MAX, CLIENTS_MAX);
+		return 2;
+	}
+	snprintf(directory, sizeof(directory), "%s/bench-gallery-XXXXXX", parent);
+	if (!mkdtemp(directory)) {
+		perror(directory);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/gallery.db", directory);
+	if (fm_gallery_open(path, &gallery, &error) != FM_OK)
+		die("open");
+	struct fm_collection collection;
+
+	if (fm_gallery_collection_get(gallery, FM_GALLERY_DEFAULT_COLLECTION, &collection, &error) != FM_OK)
+		die("collection");
+	home = collection.key;
+	fm_collection_done(&collection);
+	fill(path, faces);
+	double load_ms = bench_loading(path), one_ms, many_ms;
+	double one = bench_enrolment(1, seconds, 1, &one_ms);
+	double many = bench_enrolment(clients, seconds, 100, &many_ms);
+	double delete_ms = bench_deletion();
+
+	fm_gallery_close(gallery);
+	snprintf(path, sizeof(path), "rm -r '%s'", directory);
+	if (system(path) != 0)
+		perror(path);
+	printf(json ? "{\"faces\":%zu,\"dim\":%zu,\"load_ms\":%.1f,\"enrol_1_per_s\":%.0f,\"enrol_1_ms\":%."
+	              "2f,"
+	              "\"clients\":%zu,\"enrol_per_s\":%.0f,\"enrol_ms\":%.2f,\"delete_person_ms\":%.2f}\n"
+	            : "%zu faces of %zu dimensions: read in %.1f ms\n"
+	              "enrolment, one client: %.0f a second, %.2f ms each\n"
+	              "enrolment, %zu clients: %.0f a second, %.2f ms each\n"
+	              "deleting a person: %.2f ms\n",
+	        faces, dim, load_ms, one, one_ms, clients, many, many_ms, delete_ms);
+	return 0;
+}
