@@ -55,7 +55,7 @@ const struct fm_setting fm_settings[] = {
 	TEXT        ("models",  "dir",                models_dir,         "",          0),
 	TEXT        ("models",  "manifests",          manifests_dir,      "",          0),
 	TEXT        ("models",  "detection",          detection,          "fr_detect", 1),
-	TEXT        ("models",  "landmarks",          landmarks,          "fr_landmark", 1),
+	TEXT        ("models",  "landmarks",          landmarks,          "fr_landmark", 0),
 	TEXT        ("models",  "embedding",          embedding,          "fr_feature", 1),
 	TEXT        ("models",  "precision",          precision,          "int8",      1),
 	TEXT        ("gallery", "path",               gallery,            "",          0),

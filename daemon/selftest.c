@@ -92,7 +92,7 @@ enum fm_status fm_selftest_run(
 	fm_cleanup(fm_faces_done) struct fm_faces faces = {0};
 	enum fm_status status = run_network(models->detection, err);
 
-	if (!status)
+	if (!status && models->landmarks)
 		status = run_network(models->landmarks, err);
 	if (!status)
 		status = run_network(models->embedding, err);

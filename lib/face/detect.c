@@ -2,6 +2,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/face/decoder.h"
 #include "lib/face/input.h"
 #include "lib/face/levels.h"
 #include "lib/image/warp.h"
@@ -17,11 +18,11 @@
 #define INSIDE_MAX 0.75F
 /* What the network is shown beyond the image: its zero, which loses fewer faces than black. */
 #define OUTSIDE_GRAY 127
-/* A face that scores at least this needs no second look. */
-#define SURE_SCORE 0.995F
 /* What the network says of a box in a second look is the best score among boxes that share this much
  * (intersection over union) with it. */
 #define SAME_IOU 0.4F
+/* Side of the template, when points are looked for again. */
+#define POINTS_PX 120.0F
 
 /* Second looks: how high the box is shown. Mirrored or not, small and large: a face bears it, most else not.
  */
@@ -34,11 +35,12 @@ static const struct look {
 struct fm_detector {
 	const struct fm_model *model;
 	struct fm_session *session;
-	size_t anchors;
 	struct fm_image tile;
 	float *input;
-	float *scores, *boxes; /* [anchors][2], [anchors][4] */
-	float *outputs[8];     /* in the network's order; NULL for those not used */
+	float *decoded[FM_DECODER_OUTPUTS_MAX]; /* in the decoder's order */
+	float **outputs;                        /* the same in the network's order; NULL for those not used */
+	struct fm_candidate *candidates;
+	size_t candidates_max;
 	struct fm_detection *found;
 	size_t found_count, found_capacity;
 };
@@ -93,39 +95,54 @@ void fm_detect_free(struct fm_detector *detector)
 	fm_session_free(detector->session);
 	fm_image_done(&detector->tile);
 	free(detector->input);
-	free(detector->scores);
-	free(detector->boxes);
+	for (size_t i = 0; i < FM_DECODER_OUTPUTS_MAX; i++)
+		free(detector->decoded[i]);
+	free(detector->outputs);
+	free(detector->candidates);
 	free(detector->found);
 	free(detector);
 }
 FM_DEFINE_CLEANUP(struct fm_detector *, fm_detect_free);
 
+/* Memory for the outputs that the decoder reads. */
+static enum fm_status take_outputs(struct fm_detector *detector, struct fm_error *err)
+{
+	const struct fm_model *model = detector->model;
+	size_t count = fm_net_output_count(model->net);
+
+	detector->outputs = fm_calloc(count, sizeof(*detector->outputs));
+	for (size_t i = 0; detector->outputs && i < count; i++) {
+		const struct fm_tensor_info *output = fm_net_output(model->net, i);
+		for (size_t k = 0; k < model->decoder->output_count; k++) {
+			if (detector->decoded[k] || strcmp(output->name, model->decoder->outputs[k]) != 0)
+				continue;
+			detector->decoded[k] = fm_aligned_alloc(output->elements * sizeof(float));
+			detector->outputs[i] = detector->decoded[k];
+		}
+	}
+	for (size_t k = 0; k < model->decoder->output_count; k++) {
+		if (!detector->outputs || !detector->decoded[k])
+			return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
+	}
+	return FM_OK;
+}
+
 enum fm_status fm_detect_create(
         const struct fm_model *model, struct fm_detector **ret_detector, struct fm_error *err)
 {
 	fm_cleanup(fm_detect_freep) struct fm_detector *detector = fm_calloc(1, sizeof(*detector));
-	size_t outputs = fm_net_output_count(model->net);
 
 	if (!detector)
 		return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
-	if (outputs > sizeof(detector->outputs) / sizeof(detector->outputs[0]))
-		return fm_fail(err, FM_E_UNSUPPORTED, "%s: %zu outputs", model->file, outputs);
 	detector->model = model;
 	detector->input = fm_aligned_alloc(fm_net_input(model->net, 0)->elements * sizeof(float));
-	for (size_t i = 0; i < outputs; i++) {
-		const struct fm_tensor_info *output = fm_net_output(model->net, i);
-		float **to = strcmp(output->name, "scores") == 0  ? &detector->scores
-		             : strcmp(output->name, "boxes") == 0 ? &detector->boxes
-		                                                  : NULL;
-		if (!to)
-			continue;
-		*to = fm_aligned_alloc(output->elements * sizeof(float));
-		detector->outputs[i] = *to;
-		detector->anchors = output->dims[1];
-	}
-	if (!detector->input || !detector->scores || !detector->boxes)
+	detector->candidates_max = model->decoder->candidates_max(model);
+	detector->candidates = fm_calloc(detector->candidates_max, sizeof(*detector->candidates));
+	if (!detector->input || !detector->candidates)
 		return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
-	enum fm_status status = fm_image_create(model->width_px, model->height_px, &detector->tile, err);
+	enum fm_status status = take_outputs(detector, err);
+	if (status == FM_OK)
+		status = fm_image_create(model->width_px, model->height_px, &detector->tile, err);
 	if (status == FM_OK)
 		status = fm_session_create(model->net, &detector->session, err);
 	if (status != FM_OK)
@@ -174,9 +191,20 @@ static void mirror(struct fm_image *image)
 	}
 }
 
-/* Shows the network that rectangle of the image; the answer is in scores and boxes. */
-static void show(struct fm_detector *detector, const struct fm_image *image, double x_px, double y_px,
-        double scale, bool mirrored)
+/* Shows the network what is in `tile`; *candidates get what it says. Returns their number. */
+static size_t show_tile(struct fm_detector *detector, float score_min)
+{
+	const struct fm_model *model = detector->model;
+
+	fm_input_fill(model, &detector->tile, detector->input);
+	fm_session_run(detector->session, (const float *const[]){detector->input}, detector->outputs);
+	return model->decoder->decode(
+	        model, (const float *const *)detector->decoded, score_min, detector->candidates);
+}
+
+/* The same with that rectangle of the image. */
+static size_t show(struct fm_detector *detector, const struct fm_image *image, double x_px, double y_px,
+        double scale, bool mirrored, float score_min)
 {
 	const struct fm_model *model = detector->model;
 
@@ -184,8 +212,7 @@ static void show(struct fm_detector *detector, const struct fm_image *image, dou
 	        OUTSIDE_GRAY, &detector->tile);
 	if (mirrored)
 		mirror(&detector->tile);
-	fm_input_fill(model, &detector->tile, detector->input);
-	fm_session_run(detector->session, (const float *const[]){detector->input}, detector->outputs);
+	return show_tile(detector, score_min);
 }
 
 static enum fm_status run_tile(struct fm_detector *detector, const struct fm_image *image,
@@ -195,29 +222,55 @@ static enum fm_status run_tile(struct fm_detector *detector, const struct fm_ima
 	double x_px = level->left_px + column * level->step_x_px;
 	double y_px = level->top_px + row * level->step_y_px;
 	double width_px = model->width_px / level->scale, height_px = model->height_px / level->scale;
-	enum fm_status status = reserve(detector, detector->anchors, err);
+	enum fm_status status = reserve(detector, detector->candidates_max, err);
 
 	if (status != FM_OK)
 		return status;
-	show(detector, image, x_px, y_px, level->scale, false);
+	size_t seen = show(detector, image, x_px, y_px, level->scale, false, model->score_min);
 	struct fm_detection *first = detector->found + detector->found_count;
 	size_t count = 0;
-	for (size_t i = 0; i < detector->anchors; i++) {
-		const float *box = detector->boxes + 4 * i;
-		float score = detector->scores[2 * i + 1];
-		/* the comparisons also refuse NaN */
-		if (!(score > model->score_min) || !(box[2] > box[0]) || !(box[3] > box[1]) ||
-		        is_cut(detector, level, column, row, box))
+	for (size_t i = 0; i < seen; i++) {
+		const struct fm_candidate *candidate = &detector->candidates[i];
+		const float *corners = candidate->corners;
+		if (!(corners[2] > corners[0]) || !(corners[3] > corners[1]) ||
+		        is_cut(detector, level, column, row, corners))
 			continue;
-		first[count++] =
-		        (struct fm_detection){.box = {.x_px = (float)(x_px + box[0] * width_px),
-		                                      .y_px = (float)(y_px + box[1] * height_px),
-		                                      .width_px = (float)((box[2] - box[0]) * width_px),
-		                                      .height_px = (float)((box[3] - box[1]) * height_px)},
-		                .score = score};
+		struct fm_detection *detection = &first[count++];
+		*detection = (struct fm_detection){
+		        .box = {.x_px = (float)(x_px + corners[0] * width_px),
+		                .y_px = (float)(y_px + corners[1] * height_px),
+		                .width_px = (float)((corners[2] - corners[0]) * width_px),
+		                .height_px = (float)((corners[3] - corners[1]) * height_px)},
+		        .score = candidate->score};
+		/* pixel centres lie at integers, in the tile as in the image */
+		for (int p = 0; model->decoder->has_points && p < FM_POINTS; p++) {
+			detection->points[p][0] =
+			        (float)(x_px + candidate->points[p][0] * width_px + 0.5 / level->scale - 0.5);
+			detection->points[p][1] = (float)(y_px + candidate->points[p][1] * height_px +
+			                                  0.5 / level->scale - 0.5);
+		}
 	}
 	detector->found_count += fm_detect_suppress(first, count, model->iou_max);
 	return FM_OK;
+}
+
+/* The best of the candidates that share enough with `shown` (0..1 of the input), or NULL. */
+static const struct fm_candidate *best_at(
+        const struct fm_detector *detector, size_t count, const struct fm_box *shown)
+{
+	const struct fm_candidate *best = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct fm_candidate *candidate = &detector->candidates[i];
+		const float *corners = candidate->corners;
+		struct fm_box seen = {
+		        corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]};
+		float shared = fm_box_overlap(shown, &seen);
+		if ((!best || candidate->score > best->score) &&
+		        shared > SAME_IOU * (fm_box_area(shown) + fm_box_area(&seen) - shared))
+			best = candidate;
+	}
+	return best;
 }
 
 /* The network's score for `box`, shown in the middle of its input. */
@@ -229,20 +282,11 @@ static float score_again(struct fm_detector *detector, const struct fm_image *im
 	float width = (float)(box->width_px * scale / model->width_px);
 	float height = (float)(look->height_px / model->height_px);
 	struct fm_box shown = {0.5F - width / 2, 0.5F - height / 2, width, height};
-	float best = 0;
 
-	show(detector, image, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
-	        box->y_px + box->height_px / 2 - model->height_px / scale / 2, scale, look->mirrored);
-	for (size_t i = 0; i < detector->anchors; i++) {
-		const float *corners = detector->boxes + 4 * i;
-		float score = detector->scores[2 * i + 1];
-		struct fm_box seen = {
-		        corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]};
-		float shared = fm_box_overlap(&shown, &seen);
-		if (score > best && shared > SAME_IOU * (fm_box_area(&shown) + fm_box_area(&seen) - shared))
-			best = score;
-	}
-	return best;
+	size_t count = show(detector, image, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
+	        box->y_px + box->height_px / 2 - model->height_px / scale / 2, scale, look->mirrored, 0);
+	const struct fm_candidate *best = best_at(detector, count, &shown);
+	return best ? best->score : 0;
 }
 
 /*
@@ -256,7 +300,7 @@ static size_t settle(struct fm_detector *detector, const struct fm_image *image)
 
 	for (size_t i = 0; i < count; i++) {
 		struct fm_detection detection = detector->found[i];
-		if (detection.score < SURE_SCORE) {
+		if (detection.score < detector->model->sure_min) {
 			for (size_t k = 0; k < LOOK_COUNT; k++)
 				detection.score += score_again(detector, image, &detection.box, &looks[k]);
 			detection.score /= 1 + LOOK_COUNT;
@@ -296,5 +340,33 @@ enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image
 		*ret_count = settle(detector, image);
 	}
 	*ret_detections = detector->found;
+	return FM_OK;
+}
+
+enum fm_status fm_detect_refine(struct fm_detector *detector, const struct fm_image *image,
+        float points[FM_POINTS][2], struct fm_error *err)
+{
+	const int width_px = detector->tile.width_px, height_px = detector->tile.height_px;
+	const struct fm_box shown = {0.5F - POINTS_PX / 2 / (float)width_px,
+	        0.5F - POINTS_PX / 2 / (float)height_px, POINTS_PX / (float)width_px,
+	        POINTS_PX / (float)height_px};
+	struct fm_similarity to_tile;
+
+	/* points that coincide are none */
+	if (fm_align_fit((const float(*)[2])points, (int)POINTS_PX, &to_tile, NULL) != FM_OK)
+		return FM_OK;
+	to_tile.tx += (width_px - (double)POINTS_PX) / 2;
+	to_tile.ty += (height_px - (double)POINTS_PX) / 2;
+	enum fm_status status = fm_align_sample(image, &to_tile, &detector->tile, err);
+	if (status != FM_OK)
+		return status;
+	size_t count = show_tile(detector, detector->model->score_min);
+	const struct fm_candidate *seen = best_at(detector, count, &shown);
+	const struct fm_similarity back = fm_similarity_invert(&to_tile);
+	for (int i = 0; seen && i < FM_POINTS; i++) {
+		double x = (double)seen->points[i][0] * width_px, y = (double)seen->points[i][1] * height_px;
+		points[i][0] = (float)(back.a * x - back.b * y + back.tx);
+		points[i][1] = (float)(back.b * x + back.a * y + back.ty);
+	}
 	return FM_OK;
 }

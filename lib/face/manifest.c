@@ -1,5 +1,7 @@
 #include "lib/face/manifest.h"
 
+#include "lib/face/decoder.h"
+
 #include <ctype.h>
 #include <ini.h>
 #include <math.h>
@@ -199,13 +201,17 @@ static bool read_fraction(const char *value, void *field, struct fm_model *model
 	return true;
 }
 
-/* Decoder, layout and template: one of each is known; naming it keeps old manifests true when more come. */
 static bool read_decoder(const char *value, void *field, struct fm_model *model, const char **ret_reason)
 {
-	(void)field, (void)model;
-	*ret_reason = "the decoder known is ultraface";
-	return strcmp(value, "ultraface") == 0;
+	const struct fm_decoder *decoder = fm_decoder_find(value);
+
+	(void)model;
+	*ret_reason = "the decoders known are ultraface and yunet";
+	*(const struct fm_decoder **)field = decoder;
+	return decoder != NULL;
 }
+
+/* Layout and template: one of each is known; naming it keeps old manifests true when more come. */
 
 static bool read_layout(const char *value, void *field, struct fm_model *model, const char **ret_reason)
 {
@@ -279,8 +285,9 @@ static const struct key {
         {"input", "color", read_color, FIELD(color), FOR_ALL, true, false},
         {"input", "mean", read_channels, FIELD(mean), FOR_ALL, true, false},
         {"input", "scale", read_channels, FIELD(scale), FOR_ALL, true, false},
-        {"detection", "decoder", read_decoder, 0, FOR_DETECTION, true, false},
+        {"detection", "decoder", read_decoder, FIELD(decoder), FOR_DETECTION, true, false},
         {"detection", "score_min", read_fraction, FIELD(score_min), FOR_DETECTION, false, false},
+        {"detection", "sure_min", read_fraction, FIELD(sure_min), FOR_DETECTION, false, false},
         {"detection", "confirmed_min", read_fraction, FIELD(confirmed_min), FOR_DETECTION, false, false},
         {"detection", "iou_max", read_fraction, FIELD(iou_max), FOR_DETECTION, false, false},
         {"landmarks", "layout", read_layout, 0, FOR_LANDMARKS, true, false},
@@ -362,6 +369,7 @@ enum fm_status fm_manifest_parse(const char *text, struct fm_model *model, struc
 	struct parser parser = {.model = model, .err = err};
 
 	model->score_min = 0.65F;
+	model->sure_min = 0.995F;
 	model->confirmed_min = 0.75F;
 	model->iou_max = 0.4F;
 	enum fm_status status = check_line_lengths(text, err);

@@ -3,6 +3,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/face/decoder.h"
 #include "lib/face/manifest.h"
 
 #include <stdio.h>
@@ -45,7 +46,9 @@ FM_DEFINE_CLEANUP(struct fm_model *, fm_model_free);
 static enum fm_status load_network(
         struct fm_model *model, const char *models_dir, enum fm_precision precision, struct fm_error *err)
 {
-	struct fm_net_options options = {.precision = precision};
+	const struct fm_net_options options = {.precision = precision,
+	        .input_width_px = (size_t)model->width_px,
+	        .input_height_px = (size_t)model->height_px};
 	fm_autofree char *path = NULL;
 	fm_autofree char *bytes = NULL;
 	char digest[FM_SHA256_HEX];
@@ -92,25 +95,6 @@ static enum fm_status check_single_output(const struct fm_model *model, size_t e
 	return FM_OK;
 }
 
-static enum fm_status check_detection_outputs(const struct fm_model *model, struct fm_error *err)
-{
-	const struct fm_tensor_info *scores = NULL, *boxes = NULL;
-
-	for (size_t i = 0; i < fm_net_output_count(model->net); i++) {
-		const struct fm_tensor_info *output = fm_net_output(model->net, i);
-		if (strcmp(output->name, "scores") == 0)
-			scores = output;
-		if (strcmp(output->name, "boxes") == 0)
-			boxes = output;
-	}
-	if (!scores || !boxes || scores->rank != 3 || boxes->rank != 3 || scores->dims[2] != 2 ||
-	        boxes->dims[2] != 4 || scores->dims[1] != boxes->dims[1] || scores->dims[0] != 1 ||
-	        boxes->dims[0] != 1)
-		return fm_fail(err, FM_E_INVALID,
-		        "%s: outputs scores 1 x n x 2 and boxes 1 x n x 4 are wanted", model->file);
-	return FM_OK;
-}
-
 static enum fm_status check_network(const struct fm_model *model, struct fm_error *err)
 {
 	enum fm_status status = check_input(model, err);
@@ -118,7 +102,7 @@ static enum fm_status check_network(const struct fm_model *model, struct fm_erro
 	if (status != FM_OK)
 		return status;
 	switch (model->role) {
-	case FM_ROLE_DETECTION: return check_detection_outputs(model, err);
+	case FM_ROLE_DETECTION: return model->decoder->check(model, err);
 	case FM_ROLE_LANDMARKS: return check_single_output(model, (size_t)2 * 68, err);
 	case FM_ROLE_EMBEDDING: return check_single_output(model, model->dim, err);
 	}

@@ -15,8 +15,9 @@
  *	mean = 127              ; one number, or one per channel in the network's order
  *	scale = 0.0078125       ; the same; the network sees (value - mean) * scale, values 0 to 255
  *	[detection]             ; role detection alone
- *	decoder = ultraface     ; outputs `scores` 1 x n x 2 and `boxes` 1 x n x 4 (x1 y1 x2 y2, 0..1)
+ *	decoder = ultraface     ; ultraface | yunet: what the outputs mean, decoder.h
  *	score_min = 0.65        ; optional: lowest score of a face at first sight,
+ *	sure_min = 0.995        ; of one that needs no second look,
  *	confirmed_min = 0.75    ; and of one that was not sure and was looked at again
  *	iou_max = 0.4           ; optional: two boxes that share more are one face
  *	[landmarks]             ; role landmarks alone
@@ -52,6 +53,8 @@ struct fm_calibration_point {
 	double cosine, false_match_rate;
 };
 
+struct fm_decoder;
+
 struct fm_model {
 	char *name, *file, *license, *source;
 	char sha256[FM_SHA256_HEX];
@@ -60,7 +63,8 @@ struct fm_model {
 	enum fm_color_order color;
 	float mean[3], scale[3]; /* in the network's colour order */
 	/* detection */
-	float score_min, confirmed_min, iou_max;
+	const struct fm_decoder *decoder;
+	float score_min, sure_min, confirmed_min, iou_max;
 	/* embedding */
 	size_t dim;
 	size_t calibration_count;

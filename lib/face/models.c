@@ -1,6 +1,7 @@
 /* The three networks that a pipeline stands on. */
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/face/decoder.h"
 #include "lib/face/pipeline.h"
 
 #include <stdio.h>
@@ -45,6 +46,20 @@ static enum fm_status load_one(const struct fm_models_options *options, const ch
 	return FM_OK;
 }
 
+/* No name: the detector must have points of its own. */
+static enum fm_status load_landmarks(
+        const struct fm_models_options *options, struct fm_models *models, struct fm_error *err)
+{
+	if (options->landmarks && options->landmarks[0] != '\0')
+		return load_one(options, options->landmarks, FM_ROLE_LANDMARKS, LANDMARKS_PRECISION,
+		        &models->landmarks, err);
+	if (!models->detection->decoder->has_points)
+		return fm_fail(err, FM_E_INVALID,
+		        "network %s finds no landmarks by itself: name a network that does as landmarks",
+		        models->detection->name);
+	return FM_OK;
+}
+
 void fm_models_free(struct fm_models *models)
 {
 	if (!models)
@@ -66,8 +81,7 @@ enum fm_status fm_models_load(
 	enum fm_status status = load_one(
 	        options, options->detection, FM_ROLE_DETECTION, DETECTION_PRECISION, &models->detection, err);
 	if (status == FM_OK)
-		status = load_one(options, options->landmarks, FM_ROLE_LANDMARKS, LANDMARKS_PRECISION,
-		        &models->landmarks, err);
+		status = load_landmarks(options, models, err);
 	if (status == FM_OK)
 		status = load_one(options, options->embedding, FM_ROLE_EMBEDDING, options->precision,
 		        &models->embedding, err);

@@ -108,7 +108,7 @@ enum fm_status fm_pipeline_create(const struct fm_models *models, const struct f
 	enum fm_status status = fm_pipeline_set_options(pipeline, options, err);
 	if (status == FM_OK)
 		status = fm_detect_create(models->detection, &pipeline->detector, err);
-	if (status == FM_OK)
+	if (status == FM_OK && models->landmarks)
 		status = fm_landmarks_create(models->landmarks, &pipeline->landmarker, err);
 	if (status == FM_OK)
 		status = fm_embed_create(embedding, &pipeline->embed, err);
@@ -129,6 +129,27 @@ static double now_ms(void)
 }
 
 /* ---- which pixels ---- */
+
+/* Pixel centres lie at integers, in the photo at full size as in the frame. */
+static float to_frame(float photo_px, int corner_px, const struct frame *frame)
+{
+	return (photo_px - (float)corner_px - (float)(frame->denominator - 1) / 2) /
+	       (float)frame->denominator;
+}
+
+static float to_photo(float frame_px, int corner_px, const struct frame *frame)
+{
+	return frame_px * (float)frame->denominator + (float)(frame->denominator - 1) / 2 + (float)corner_px;
+}
+
+/* Points in the frame's pixels become the photo's. */
+static void set_landmarks(struct fm_face *face, const float points[FM_POINTS][2], const struct frame *frame)
+{
+	for (int i = 0; i < FM_POINTS; i++) {
+		face->landmarks[i][0] = to_photo(points[i][0], frame->x_px, frame);
+		face->landmarks[i][1] = to_photo(points[i][1], frame->y_px, frame);
+	}
+}
 
 /* The largest denominator at which detection still gets a pixel of the photo for each of the network's. */
 static int detection_denominator(const struct fm_pipeline *pipeline, const struct fm_image_info *info)
@@ -234,6 +255,7 @@ static enum fm_status find_faces(
 		                box->height_px * denominator},
 		        .score = found[i].score,
 		};
+		set_landmarks(&faces->faces[i], (const float(*)[2])found[i].points, whole);
 	}
 	qsort(faces->faces, count, sizeof(*faces->faces), by_falling_area);
 	faces->count = count < pipeline->options.faces_max ? count : pipeline->options.faces_max;
@@ -285,16 +307,26 @@ static const struct frame *frame_of(
 	return finer->image.pixels && !has_enough(face, whole->denominator) ? finer : whole;
 }
 
-/* Pixel centres lie at integers, in the photo at full size as in the frame. */
-static float to_frame(float photo_px, int corner_px, const struct frame *frame)
+/* The photo's landmarks in the frame's pixels. */
+static void get_landmarks(
+        const struct fm_face *face, const struct frame *frame, float ret_points[FM_POINTS][2])
 {
-	return (photo_px - (float)corner_px - (float)(frame->denominator - 1) / 2) /
-	       (float)frame->denominator;
+	for (int i = 0; i < FM_POINTS; i++) {
+		ret_points[i][0] = to_frame(face->landmarks[i][0], frame->x_px, frame);
+		ret_points[i][1] = to_frame(face->landmarks[i][1], frame->y_px, frame);
+	}
 }
 
-static float to_photo(float frame_px, int corner_px, const struct frame *frame)
+static enum fm_status refine_landmarks(
+        struct fm_pipeline *pipeline, const struct frame *frame, struct fm_face *face, struct fm_error *err)
 {
-	return frame_px * (float)frame->denominator + (float)(frame->denominator - 1) / 2 + (float)corner_px;
+	float points[FM_POINTS][2];
+
+	get_landmarks(face, frame, points);
+	enum fm_status status = fm_detect_refine(pipeline->detector, &frame->image, points, err);
+	if (status == FM_OK)
+		set_landmarks(face, (const float(*)[2])points, frame);
+	return status;
 }
 
 static enum fm_status find_landmarks(struct fm_pipeline *pipeline, const struct frame *frame,
@@ -310,10 +342,7 @@ static enum fm_status find_landmarks(struct fm_pipeline *pipeline, const struct 
 
 	if (status != FM_OK)
 		return status;
-	for (int i = 0; i < FM_POINTS; i++) {
-		face->landmarks[i][0] = to_photo(points[i][0], frame->x_px, frame);
-		face->landmarks[i][1] = to_photo(points[i][1], frame->y_px, frame);
-	}
+	set_landmarks(face, (const float(*)[2])points, frame);
 	return FM_OK;
 }
 
@@ -325,9 +354,11 @@ static enum fm_status find_all_landmarks(struct fm_pipeline *pipeline, const str
 
 	for (size_t i = 0; i < faces->count; i++) {
 		struct fm_face face = faces->faces[i];
-		float unrest;
-		enum fm_status status =
-		        find_landmarks(pipeline, frame_of(&face, whole, finer), &face, &unrest, err);
+		const struct frame *frame = frame_of(&face, whole, finer);
+		float unrest = 0;
+		enum fm_status status = pipeline->landmarker
+		                                ? find_landmarks(pipeline, frame, &face, &unrest, err)
+		                                : refine_landmarks(pipeline, frame, &face, err);
 		if (status != FM_OK)
 			return status;
 		if (face.score >= DOUBTFUL_SCORE || unrest <= UNREST_MAX)
@@ -343,10 +374,7 @@ static enum fm_status align(
 	float points[FM_POINTS][2];
 	struct fm_similarity to_crop;
 
-	for (int i = 0; i < FM_POINTS; i++) {
-		points[i][0] = to_frame(face->landmarks[i][0], frame->x_px, frame);
-		points[i][1] = to_frame(face->landmarks[i][1], frame->y_px, frame);
-	}
+	get_landmarks(face, frame, points);
 	enum fm_status status =
 	        fm_align_fit((const float(*)[2])points, pipeline->aligned.width_px, &to_crop, err);
 	if (status != FM_OK)

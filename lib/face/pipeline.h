@@ -57,13 +57,15 @@ struct fm_faces {
 void fm_faces_done(struct fm_faces *faces);
 
 struct fm_models {
-	struct fm_model *detection, *landmarks, *embedding;
+	struct fm_model *detection, *embedding;
+	struct fm_model *landmarks; /* NULL where the detector's own points are used */
 };
 
 struct fm_models_options {
-	const char *models_dir;                        /* the ONNX files */
-	const char *manifests_dir;                     /* NAME.conf */
-	const char *detection, *landmarks, *embedding; /* manifest names */
+	const char *models_dir;    /* the ONNX files */
+	const char *manifests_dir; /* NAME.conf */
+	/* manifest names; landmarks NULL or "": the detector's own, FM_E_INVALID where it has none */
+	const char *detection, *landmarks, *embedding;
 	enum fm_precision precision; /* of the embedding; detector and landmarks: whichever measured best */
 };
 /* fr_detect, fr_landmark, fr_feature, int8. */

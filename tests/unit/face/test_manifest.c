@@ -102,7 +102,7 @@ static const struct {
         {"[input]\nmean = 1, 2\n", "one number or three"},
         {"[input]\nmean = 1, 2, 3, 4\n", "one number or three"},
         {"[input]\nscale = nan\n", "one number or three"},
-        {"[detection]\ndecoder = yolo\n", "the decoder known is ultraface"},
+        {"[detection]\ndecoder = yolo\n", "the decoders known are ultraface and yunet"},
         {"[detection]\nscore_min = 1.5\n", "a number between 0 and 1"},
         {"[calibration]\npoints = 0.1 1e-3\n", "points are COSINE:RATE"},
         {"[calibration]\npoints = 2:1e-3\n", "a cosine is -1 to 1"},

@@ -168,7 +168,7 @@ Test(model, refuses_a_network_of_another_shape)
 	refused(&say, FM_E_INVALID, "1 x 1 x 8 x 8");
 	say = usual();
 	say.width_px = 16;
-	refused(&say, FM_E_INVALID, "1 x 3 x 8 x 16");
+	refused(&say, FM_E_INVALID, "fixed at a width of 8");
 }
 
 Test(model, names_the_line_of_an_unknown_key)
