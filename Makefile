@@ -177,9 +177,9 @@ $(STRESSES) $(BENCHES): $(B)/%: $(B)/%.o $(DAEMON_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
 # A fuzz harness is a LLVMFuzzerTestOneInput; replay.c runs it over a corpus without clang.
-$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(DAEMON_LIB) $(LIB)
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(DAEMON_LIB) $(CLI_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(DAEMON_LIB) $(LIB)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(DAEMON_LIB) $(CLI_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_DAEMON)) $(LDLIBS)
 
 # ---- fetching -----------------------------------------------------------------------------------------------------
