@@ -11,12 +11,15 @@
 
 #define LANES FM_VECTOR_LANES
 #define TERMS 16 /* codes of one row that are stored at once */
+#define BLOCK 4  /* vectors of rows whose divisions overlap */
 
 /* All but broadcast and round work within each 128 bits, four rows. */
 #if defined(__AVX512BW__)
 typedef __m512i bytes;
 #define BROADCAST(x)   _mm512_broadcast_i32x4(x)
 #define ROUND(x)       ((fm_vector_int)_mm512_cvtps_epi32((__m512)(x)))
+#define MAX_S32(a, b)  _mm512_max_epi32(a, b)
+#define MAX_U32(a, b)  _mm512_max_epu32(a, b)
 #define PACK_S16(a, b) _mm512_packs_epi32((__m512i)(a), (__m512i)(b))
 #define PACK_U8(a, b)  _mm512_packus_epi16(a, b)
 #define SHUFFLE(a, b)  _mm512_shuffle_epi8(a, b)
@@ -28,6 +31,8 @@ typedef __m512i bytes;
 typedef __m256i bytes;
 #define BROADCAST(x)   _mm256_broadcastsi128_si256(x)
 #define ROUND(x)       ((fm_vector_int)_mm256_cvtps_epi32((__m256)(x)))
+#define MAX_S32(a, b)  _mm256_max_epi32(a, b)
+#define MAX_U32(a, b)  _mm256_max_epu32(a, b)
 #define PACK_S16(a, b) _mm256_packs_epi32((__m256i)(a), (__m256i)(b))
 #define PACK_U8(a, b)  _mm256_packus_epi16(a, b)
 #define SHUFFLE(a, b)  _mm256_shuffle_epi8(a, b)
@@ -48,6 +53,24 @@ FM_INLINE void store_lanes(uint8_t *to, size_t k_padded, bytes from)
 #else
 	_mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(from));
 	_mm_storeu_si128((__m128i *)(to + 4 * k_padded), _mm256_extracti128_si256(from, 1));
+#endif
+}
+
+/* Scale and zero point of each row, one beside the other. */
+FM_INLINE void store_quant(struct fm_row_quant *to, fm_vector scale, fm_vector_int zero)
+{
+#if defined(__AVX512BW__)
+	const __m512i pairs = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+	const __m512i later = _mm512_add_epi32(pairs, _mm512_set1_epi32(8));
+
+	_mm512_storeu_si512(to, _mm512_permutex2var_epi32((__m512i)scale, pairs, (__m512i)zero));
+	_mm512_storeu_si512(to + 8, _mm512_permutex2var_epi32((__m512i)scale, later, (__m512i)zero));
+#else
+	const __m256i low = _mm256_unpacklo_epi32((__m256i)scale, (__m256i)zero);
+	const __m256i high = _mm256_unpackhi_epi32((__m256i)scale, (__m256i)zero);
+
+	_mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(low, high, 0x20));
+	_mm256_storeu_si256((__m256i *)(to + 4), _mm256_permute2x128_si256(low, high, 0x31));
 #endif
 }
 
@@ -92,38 +115,56 @@ FM_INLINE void quantize_terms(uint8_t *to, size_t k_padded, const float *const *
 	store_lanes(to + 3 * k_padded, k_padded, HIGH_64(c, d));
 }
 
-/* LANES rows from `i` on. */
-FM_INLINE void quantize_vector(uint8_t *q, struct fm_row_quant *quant, const float *const *columns, size_t i,
-        size_t k, size_t k_padded)
+/* What to quantize a vector of rows by. */
+struct grid {
+	fm_vector scale, inverse;
+	fm_vector_int zero;
+};
+
+/*
+ * Of rows `i` on. The largest of the bits as signed numbers is the largest float where one is positive, the
+ * largest as unsigned ones the lowest float where one is negative; what else they are counts as 0. These
+ * leave the multiplying ports alone.
+ */
+FM_INLINE struct grid find_grid(const float *const *columns, size_t i, size_t k)
 {
-	fm_vector low[2] = {0}, high[2] = {0};
-	uint8_t *to = q + i * k_padded;
-	const uint32_t padding = 0;
+	bytes low[2] = {0}, high[2] = {0};
+	struct grid grid;
 	size_t t;
 
 	for (t = 0; t + 2 <= k; t += 2) {
 		FM_UNROLL
 		for (size_t j = 0; j < 2; j++) {
-			const fm_vector x = fm_vector_load(columns[t + j] + i);
-			low[j] = fm_vector_min(low[j], x);
-			high[j] = fm_vector_max(high[j], x);
+			const bytes x = (bytes)fm_vector_load(columns[t + j] + i);
+			low[j] = MAX_U32(low[j], x);
+			high[j] = MAX_S32(high[j], x);
 		}
 	}
 	if (t < k) {
-		low[0] = fm_vector_min(low[0], fm_vector_load(columns[t] + i));
-		high[0] = fm_vector_max(high[0], fm_vector_load(columns[t] + i));
+		const bytes x = (bytes)fm_vector_load(columns[t] + i);
+		low[0] = MAX_U32(low[0], x);
+		high[0] = MAX_S32(high[0], x);
 	}
-	low[0] = fm_vector_min(low[0], low[1]);
-	const fm_vector range = fm_vector_max(high[0], high[1]) - low[0], one = fm_vector_all(1.0f);
-	const fm_vector scale =
-	        choose(range < fm_vector_all(FM_QUANT_RANGE_MIN), one, range / fm_vector_all(255.0f));
-	fm_vector_int zero = ROUND(-low[0] / scale);
+	const fm_vector lowest = fm_vector_min((fm_vector)MAX_U32(low[0], low[1]), fm_vector_all(0.0f));
+	const fm_vector range = (fm_vector)MAX_S32(high[0], high[1]) - lowest, one = fm_vector_all(1.0f);
 
-	zero = choose_int(zero > constant(0), zero, constant(0));
-	zero = choose_int(zero < constant(255), zero, constant(255));
-	FM_UNROLL
-	for (size_t r = 0; r < LANES; r++)
-		quant[i + r] = (struct fm_row_quant){.scale = scale[r], .zero = zero[r]};
+	grid.scale = choose(range < fm_vector_all(FM_QUANT_RANGE_MIN), one, range / fm_vector_all(255.0f));
+	grid.inverse = one / grid.scale;
+	grid.zero = ROUND(-lowest / grid.scale);
+	grid.zero = choose_int(grid.zero > constant(0), grid.zero, constant(0));
+	grid.zero = choose_int(grid.zero < constant(255), grid.zero, constant(255));
+	return grid;
+}
+
+/* LANES rows from `i` on. */
+FM_INLINE void quantize_vector(uint8_t *q, struct fm_row_quant *quant, const struct grid *grid,
+        const float *const *columns, size_t i, size_t k, size_t k_padded)
+{
+	uint8_t *to = q + i * k_padded;
+	const uint32_t padding = 0;
+	size_t t;
+
+	store_quant(quant + i, grid->scale, grid->zero);
 	for (size_t r = 0; k < k_padded && r < LANES; r++) {
 		/* A matrix product asks for less than four; a constant size is one store, not a call. */
 		if (k_padded < k + sizeof(padding))
@@ -132,10 +173,10 @@ FM_INLINE void quantize_vector(uint8_t *q, struct fm_row_quant *quant, const flo
 			memset(to + r * k_padded + k, 0, k_padded - k);
 	}
 	for (t = 0; t + TERMS <= k; t += TERMS)
-		quantize_terms(to + t, k_padded, columns + t, i, one / scale, zero);
+		quantize_terms(to + t, k_padded, columns + t, i, grid->inverse, grid->zero);
 	/* The last ones overlap their neighbours: the same codes once more. */
 	if (t < k)
-		quantize_terms(to + k - TERMS, k_padded, columns + k - TERMS, i, one / scale, zero);
+		quantize_terms(to + k - TERMS, k_padded, columns + k - TERMS, i, grid->inverse, grid->zero);
 }
 
 FM_INLINE void quantize_columns(uint8_t *q, struct fm_row_quant *quant, const float *const *columns, size_t m,
@@ -145,8 +186,19 @@ FM_INLINE void quantize_columns(uint8_t *q, struct fm_row_quant *quant, const fl
 		fm_quantize_columns_scalar(q, quant, columns, m, k, k_padded);
 		return;
 	}
-	for (size_t i = 0; i < m; i += LANES)
-		quantize_vector(q, quant, columns, i + LANES <= m ? i : m - LANES, k, k_padded);
+	for (size_t i = 0; i < m; i += BLOCK * LANES) {
+		const size_t left = (m - i + LANES - 1) / LANES, vectors = left < BLOCK ? left : BLOCK;
+		struct grid grid[BLOCK];
+		size_t at[BLOCK];
+
+		/* The last vector of rows overlaps its neighbour. */
+		for (size_t v = 0; v < vectors; v++) {
+			at[v] = i + (v + 1) * LANES <= m ? i + v * LANES : m - LANES;
+			grid[v] = find_grid(columns, at[v], k);
+		}
+		for (size_t v = 0; v < vectors; v++)
+			quantize_vector(q, quant, &grid[v], columns, at[v], k, k_padded);
+	}
 }
 
 #endif

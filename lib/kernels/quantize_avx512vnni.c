@@ -13,55 +13,46 @@
 #define LANES FM_LANES_AVX512
 #define BLOCK 16 /* rows whose ranges are one vector; they stay in the first cache for the second pass */
 
-/* Of four vectors, to four times [a b c d], each of four other elements. */
-FM_INLINE __m512 lowest_of_four(const __m512 v[4])
+/*
+ * Ranges are found among the bits: the largest as signed numbers is the largest float where one is positive,
+ * the largest as unsigned ones the lowest float where one is negative. What else they are counts as 0. Unlike
+ * minimum and maximum of floats, these leave the multiplying ports to the second pass.
+ */
+FM_INLINE __m512i larger(__m512i a, __m512i b, bool is_signed)
 {
-	__m512 ab = _mm512_min_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
-	__m512 cd = _mm512_min_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
-	return _mm512_min_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+	return is_signed ? _mm512_max_epi32(a, b) : _mm512_max_epu32(a, b);
 }
 
-FM_INLINE __m512 highest_of_four(const __m512 v[4])
+/* Of four vectors, to four times [a b c d], each of four other elements. */
+FM_INLINE __m512i largest_of_four(const __m512i v[4], bool is_signed)
 {
-	__m512 ab = _mm512_max_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
-	__m512 cd = _mm512_max_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
-	return _mm512_max_ps(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+	__m512i ab = larger(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]), is_signed);
+	__m512i cd = larger(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]), is_signed);
+	return larger(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd), is_signed);
 }
 
 /* Of four such vectors, the sixteen in order. */
-FM_INLINE __m512 lowest_of_sixteen(const __m512 v[4])
+FM_INLINE __m512i largest_of_sixteen(const __m512i v[4], bool is_signed)
 {
-	__m512 front = _mm512_min_ps(_mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
-	__m512 back = _mm512_min_ps(_mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
-	return _mm512_min_ps(_mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(2, 0, 2, 0)),
-	        _mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)));
-}
-
-FM_INLINE __m512 highest_of_sixteen(const __m512 v[4])
-{
-	__m512 front = _mm512_max_ps(_mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_f32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)));
-	__m512 back = _mm512_max_ps(_mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
-	        _mm512_shuffle_f32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)));
-	return _mm512_max_ps(_mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(2, 0, 2, 0)),
-	        _mm512_shuffle_f32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)));
+	__m512i front = larger(_mm512_shuffle_i32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_i32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2)), is_signed);
+	__m512i back = larger(_mm512_shuffle_i32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0)),
+	        _mm512_shuffle_i32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2)), is_signed);
+	return larger(_mm512_shuffle_i32x4(front, back, _MM_SHUFFLE(2, 0, 2, 0)),
+	        _mm512_shuffle_i32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)), is_signed);
 }
 
 /* What four rows from `first` on span; past the last row it is that row again. */
-FM_INLINE void span_four(__m512 *ret_low, __m512 *ret_high, const float *a, size_t a_stride, size_t first,
+FM_INLINE void span_four(__m512i *ret_low, __m512i *ret_high, const float *a, size_t a_stride, size_t first,
         size_t last, size_t k)
 {
 	const float *row[4];
-	__m512 low[4], high[4];
+	__m512i low[4], high[4];
 
 	FM_UNROLL
 	for (size_t r = 0; r < 4; r++) {
 		row[r] = a + (first + r < last ? first + r : last) * a_stride;
-		low[r] = high[r] = fm_load_avx512(row[r], k);
+		low[r] = high[r] = _mm512_castps_si512(fm_load_avx512(row[r], k));
 	}
 	/* The last vector overlaps its neighbour, which changes no range. */
 	for (size_t t = LANES; t < k; t += LANES) {
@@ -69,13 +60,13 @@ FM_INLINE void span_four(__m512 *ret_low, __m512 *ret_high, const float *a, size
 
 		FM_UNROLL
 		for (size_t r = 0; r < 4; r++) {
-			__m512 x = _mm512_loadu_ps(row[r] + at);
-			low[r] = _mm512_min_ps(low[r], x);
-			high[r] = _mm512_max_ps(high[r], x);
+			__m512i x = _mm512_loadu_si512(row[r] + at);
+			low[r] = larger(low[r], x, false);
+			high[r] = larger(high[r], x, true);
 		}
 	}
-	*ret_low = lowest_of_four(low);
-	*ret_high = highest_of_four(high);
+	*ret_low = largest_of_four(low, false);
+	*ret_high = largest_of_four(high, true);
 }
 
 /* Scale, its inverse and zero point of `rows` rows, which are at most BLOCK. */
@@ -83,13 +74,15 @@ FM_INLINE void find_ranges(float inverse[BLOCK], int32_t zeros[BLOCK], struct fm
         const float *a, size_t a_stride, size_t rows, size_t k)
 {
 	const __m512i pairs = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-	__m512 low[4], high[4];
+	__m512i low[4], high[4];
 
 	FM_UNROLL
 	for (size_t f = 0; f < 4; f++)
 		span_four(&low[f], &high[f], a, a_stride, 4 * f, rows - 1, k);
-	__m512 lows = _mm512_min_ps(lowest_of_sixteen(low), _mm512_setzero_ps());
-	__m512 highs = _mm512_max_ps(highest_of_sixteen(high), _mm512_setzero_ps());
+	__m512 lows = _mm512_castsi512_ps(largest_of_sixteen(low, false));
+	__m512 highs = _mm512_castsi512_ps(largest_of_sixteen(high, true));
+	lows = _mm512_min_ps(lows, _mm512_setzero_ps());
+	highs = _mm512_max_ps(highs, _mm512_setzero_ps());
 	__m512 range = _mm512_sub_ps(highs, lows);
 	__mmask16 flat = _mm512_cmp_ps_mask(range, _mm512_set1_ps(FM_QUANT_RANGE_MIN), _CMP_LT_OS);
 	__m512 one = _mm512_set1_ps(1.0f);
