@@ -72,7 +72,7 @@ LDLIBS = $(call pkg_libs,$(PKGS)) -lm
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 
 # ---- sources ------------------------------------------------------------------------------------------------------
-ROOMS      := base cpu kernels onnx nn image face search gallery
+ROOMS      := base auth cpu kernels onnx nn image face search gallery
 LIB_SRC    := $(foreach room,$(ROOMS),$(wildcard lib/$(room)/*.c))
 DAEMON_SRC := $(wildcard daemon/*.c daemon/handlers/*.c)
 CLI_SRC    := $(wildcard cli/*.c)

@@ -30,6 +30,9 @@ struct fm_command {
 extern const struct fm_command fm_cmd_embed;
 extern const struct fm_command fm_cmd_eval;
 extern const struct fm_command fm_cmd_bench_net;
+extern const struct fm_command fm_cmd_key_create;
+extern const struct fm_command fm_cmd_key_list;
+extern const struct fm_command fm_cmd_key_revoke;
 extern const struct fm_command fm_cmd_model_run;
 extern const struct fm_command fm_cmd_model_inspect;
 extern const struct fm_command fm_cmd_model_check;

@@ -35,6 +35,7 @@
 	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, false)
 #define LIVE_INTEGER(section, key, member, text, low, high)                                                  \
 	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, true)
+#define SWITCH(section, key, member, text) ROW(section, key, FM_SETTING_SWITCH, member, text, 0, 1, false)
 #define LIVE_REAL(section, key, member, text, low, high)                                                     \
 	ROW(section, key, FM_SETTING_REAL, member, text, low, high, true)
 
@@ -46,6 +47,12 @@ const struct fm_setting fm_settings[] = {
 	INTEGER     ("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
 	LIVE_INTEGER("server",  "request_timeout_s",  request_timeout_s,  "60",        1, 3600),
 	LIVE_INTEGER("server",  "shutdown_timeout_s", shutdown_timeout_s, "30",        1, 3600),
+	SWITCH      ("server",  "allow_without_keys", allow_without_keys, "no"),
+	LIVE_TEXT   ("server",  "host_names",         host_names,         "",          0),
+	LIVE_TEXT   ("server",  "cors_origins",       cors_origins,       "",          0),
+	LIVE_TEXT   ("auth",    "keys",               keys,               "",          0),
+	LIVE_INTEGER("auth",    "failures_per_minute", failures_per_minute, "10",      1, 6000),
+	LIVE_INTEGER("limits",  "requests_per_second", requests_per_second, "1000",    0, 1000000),
 	LIVE_INTEGER("limits",  "body_max_bytes",     body_max_bytes,     "20971520",  1024, 1 << 30),
 	LIVE_INTEGER("limits",  "bodies_max_bytes",   bodies_max_bytes,   "268435456", 1024, 1LL << 40),
 	LIVE_INTEGER("limits",  "pixels_max",         pixels_max,         "50000000",  4096, 1 << 30),
@@ -114,6 +121,14 @@ static enum fm_status assign(
 		        (double)number > setting->maximum)
 			return out_of_range(setting, value, err);
 		*(int64_t *)member_of(config, setting) = number;
+		return FM_OK;
+	}
+	case FM_SETTING_SWITCH: {
+		bool on = strcmp(value, "yes") == 0;
+		if (!on && strcmp(value, "no") != 0)
+			return fm_fail(err, FM_E_INVALID, "[%s] %s = %s is neither yes nor no",
+			        setting->section, setting->key, value);
+		*(int64_t *)member_of(config, setting) = on;
 		return FM_OK;
 	}
 	case FM_SETTING_REAL: {
@@ -273,8 +288,6 @@ enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *
 	enum fm_status status = fm_listen_parse(config->listen, &address, err);
 
 	if (!status)
-		status = fm_listen_check(&address, err);
-	if (!status)
 		status = fm_log_level_parse(config->log_level, &level, err);
 	if (!status)
 		status = fm_log_form_parse(config->log_form, &form, err);
@@ -293,7 +306,8 @@ static bool same_value(const void *a, const void *b, enum fm_setting_type type)
 {
 	switch (type) {
 	case FM_SETTING_TEXT: return strcmp(*(char *const *)a, *(char *const *)b) == 0;
-	case FM_SETTING_INTEGER: return *(const int64_t *)a == *(const int64_t *)b;
+	case FM_SETTING_INTEGER:
+	case FM_SETTING_SWITCH: return *(const int64_t *)a == *(const int64_t *)b;
 	case FM_SETTING_REAL: return *(const double *)a == *(const double *)b;
 	}
 	return false;

@@ -18,7 +18,14 @@ struct fm_config {
 	/* [server] */
 	char *listen; /* ADDRESS:PORT */
 	int64_t io_threads, connections_max, idle_timeout_s, request_timeout_s, shutdown_timeout_s;
+	int64_t allow_without_keys;
+	char *host_names, *cors_origins; /* lists, separated by commas or blanks */
+	/* [auth] */
+	char *keys; /* "": keys in $CREDENTIALS_DIRECTORY, else in $STATE_DIRECTORY, where there is such a
+	               file */
+	int64_t failures_per_minute;
 	/* [limits] */
+	int64_t requests_per_second; /* 0: no limit */
 	int64_t body_max_bytes, bodies_max_bytes, pixels_max, side_max_px;
 	/* [workers] */
 	int64_t workers; /* 0: one for each CPU */
@@ -39,7 +46,8 @@ struct fm_config {
 	char *log_level, *log_form;
 };
 
-enum fm_setting_type { FM_SETTING_TEXT, FM_SETTING_INTEGER, FM_SETTING_REAL };
+/* A switch is yes or no, and an int64_t of 1 or 0. */
+enum fm_setting_type { FM_SETTING_TEXT, FM_SETTING_INTEGER, FM_SETTING_REAL, FM_SETTING_SWITCH };
 
 /* One setting. `minimum` and `maximum` bound numbers; a text's length lies between them. */
 struct fm_setting {

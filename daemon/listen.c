@@ -106,10 +106,6 @@ enum fm_status fm_listen_open(const struct fm_listen_address *address, int *ret_
 {
 	char text[FM_LISTEN_TEXT];
 	int on = 1;
-	enum fm_status status = fm_listen_check(address, err);
-
-	if (status)
-		return status;
 	format_address(address, text);
 	fm_autoclose int fd =
 	        socket(address->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

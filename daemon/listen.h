@@ -30,7 +30,7 @@ bool fm_listen_is_loopback(const struct fm_listen_address *address);
 /* Without keys anybody who reaches the port may do everything: FM_E_INVALID on any address but loopback. */
 enum fm_status fm_listen_check(const struct fm_listen_address *address, struct fm_error *err);
 
-/* A listening socket (close-on-exec, non-blocking) on an address that fm_listen_check() passes. */
+/* A listening socket (close-on-exec, non-blocking). */
 enum fm_status fm_listen_open(const struct fm_listen_address *address, int *ret_fd, struct fm_error *err);
 
 /* What the socket is bound to: "127.0.0.1:40123". */

@@ -222,11 +222,16 @@ int main(int argc, char **argv)
 		fm_log(FM_LOG_ERROR, err.message, NULL);
 		return EXIT_CONFIG;
 	}
+	if (fm_snapshot_create(&config, &first, &err)) {
+		fm_log(FM_LOG_ERROR, err.message, NULL);
+		return EXIT_CONFIG;
+	}
 	if (arguments.check_config) {
+		fm_snapshot_put(first);
 		puts("The configuration is good.");
 		return EXIT_SUCCESS;
 	}
-	fm_reload_log(&config);
+	fm_reload_log(&first->config);
 
 	/* Every thread inherits the mask: signals wait until the main thread asks for them. */
 	signal(SIGPIPE, SIG_IGN);
@@ -236,7 +241,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	if (fm_snapshot_create(&config, &first, &err) || serve(first, &arguments, &signals, &err)) {
+	if (serve(first, &arguments, &signals, &err)) {
 		fm_log(FM_LOG_ERROR, err.message, NULL);
 		return EXIT_FAILURE;
 	}

@@ -49,6 +49,14 @@ static enum fm_status reload(
 		status = fm_snapshot_create(&config, &next, err);
 	if (status)
 		return status;
+	/* A file that went astray must not open the door. */
+	struct fm_snapshot *running = fm_snapshot_get(&app->snapshots);
+	bool unlocked = running->keys && !next->keys;
+	fm_snapshot_put(running);
+	if (unlocked) {
+		fm_snapshot_put(next);
+		return fm_fail(err, FM_E_INVALID, "the file of keys is gone: to ask for no keys, restart");
+	}
 	say_what_waits(changed);
 	fm_reload_log(&next->config);
 	fm_snapshot_replace(&app->snapshots, next);

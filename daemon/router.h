@@ -6,6 +6,7 @@
 
 #include "daemon/reply.h"
 #include "daemon/request.h"
+#include "lib/auth/keyring.h"
 
 struct fm_app;
 struct fm_config;
@@ -34,6 +35,12 @@ enum fm_route_flags {
 	        1 << 0, /* never waits or computes: answered on the I/O thread, whatever the queue */
 	FM_ROUTE_ANYTIME = 1 << 1, /* answered before models and gallery are loaded */
 	FM_ROUTE_PHOTO = 1 << 2, /* takes bodies up to [limits] body_max_bytes; others FM_SMALL_BODY_BYTES */
+	/*
+	 * What a key that is bound to collections may do follows from ?collection=, and on routes for admins,
+	 * which reach all of them, nothing, unless:
+	 */
+	FM_ROUTE_NO_COLLECTION = 1 << 3,    /* concerns none */
+	FM_ROUTE_NAMES_COLLECTION = 1 << 4, /* the path's parameter is its name */
 };
 
 #define FM_SMALL_BODY_BYTES (128 * 1024)
@@ -43,6 +50,7 @@ struct fm_route {
 	const char *pattern; /* "/v1/people/{}/faces": each {} is one segment, decoded into parameters */
 	fm_handler handler;
 	unsigned flags;
+	enum fm_role role; /* that a key must have at least, where keys are asked for */
 };
 extern const struct fm_route fm_routes[];
 extern const size_t fm_route_count;

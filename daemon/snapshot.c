@@ -1,9 +1,13 @@
 #include "daemon/snapshot.h"
 
+#include "daemon/listen.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -24,10 +28,54 @@ static struct fm_pipeline_options pipeline_options(const struct fm_config *confi
 	};
 }
 
+FM_DEFINE_CLEANUP(struct fm_snapshot *, fm_snapshot_put);
+
+/* Where the keys are; NULL: nowhere. */
+static enum fm_status find_keys(const struct fm_config *config, char **ret_path, struct fm_error *err)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY"); /* systemd.exec(5), LoadCredential= */
+	fm_autofree char *path = NULL;
+
+	if (config->keys[0]) {
+		path = strdup(config->keys);
+	} else if (credentials && credentials[0]) {
+		if (asprintf(&path, "%s/keys", credentials) < 0)
+			path = NULL;
+	}
+	if (!config->keys[0] && (!path || access(path, F_OK) < 0)) {
+		free(path);
+		path = fm_keyring_default_path();
+	}
+	if (!path)
+		return fm_fail(err, FM_E_NOMEM, "no memory for the settings");
+	*ret_path = config->keys[0] || access(path, F_OK) == 0 ? fm_steal(path) : NULL;
+	return FM_OK;
+}
+
+static enum fm_status read_keys(struct fm_snapshot *snapshot, struct fm_error *err)
+{
+	fm_autofree char *path = NULL;
+	enum fm_status status = find_keys(&snapshot->config, &path, err);
+
+	if (!status && path)
+		status = fm_keyring_read(path, &snapshot->keys, err);
+	return status;
+}
+
+static enum fm_status check_exposure(const struct fm_snapshot *snapshot, struct fm_error *err)
+{
+	struct fm_listen_address address;
+	enum fm_status status = fm_listen_parse(snapshot->config.listen, &address, err);
+
+	if (!status && !snapshot->keys && !snapshot->config.allow_without_keys)
+		status = fm_listen_check(&address, err);
+	return status;
+}
+
 enum fm_status fm_snapshot_create(
         struct fm_config *config, struct fm_snapshot **ret_snapshot, struct fm_error *err)
 {
-	struct fm_snapshot *snapshot = fm_calloc(1, sizeof(*snapshot));
+	fm_cleanup(fm_snapshot_putp) struct fm_snapshot *snapshot = fm_calloc(1, sizeof(*snapshot));
 
 	if (!snapshot)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the settings");
@@ -35,8 +83,12 @@ enum fm_status fm_snapshot_create(
 	*config = (struct fm_config){0};
 	snapshot->pipeline = pipeline_options(&snapshot->config);
 	atomic_init(&snapshot->holders, 1);
-	*ret_snapshot = snapshot;
-	return FM_OK;
+	enum fm_status status = read_keys(snapshot, err);
+	if (!status)
+		status = check_exposure(snapshot, err);
+	if (!status)
+		*ret_snapshot = fm_steal(snapshot);
+	return status;
 }
 
 void fm_snapshot_put(struct fm_snapshot *snapshot)
@@ -44,6 +96,7 @@ void fm_snapshot_put(struct fm_snapshot *snapshot)
 	if (!snapshot || atomic_fetch_sub(&snapshot->holders, 1) != 1)
 		return;
 	fm_config_done(&snapshot->config);
+	fm_keyring_free(snapshot->keys);
 	free(snapshot);
 }
 

@@ -7,6 +7,7 @@
 #define FM_DAEMON_SNAPSHOT_H
 
 #include "daemon/config.h"
+#include "lib/auth/keyring.h"
 #include "lib/face/pipeline.h"
 
 #include <pthread.h>
@@ -15,10 +16,15 @@
 struct fm_snapshot {
 	struct fm_config config;
 	struct fm_pipeline_options pipeline; /* the part of it that pipelines want */
+	struct fm_keyring *keys;             /* NULL: nobody is asked for a key */
 	atomic_size_t holders;
 };
 
-/* Takes the configuration's contents (checked already); one holder, the caller. */
+/*
+ * Takes the configuration's contents (checked already), and reads the files that it names; one holder, the
+ * caller. FM_E_INVALID, FM_E_NOT_FOUND: one of the files is not good; or the configuration would serve more
+ * than this machine without keys.
+ */
 enum fm_status fm_snapshot_create(
         struct fm_config *config, struct fm_snapshot **ret_snapshot, struct fm_error *err);
 

@@ -20,6 +20,7 @@ breach() {
 # Which rooms a room may include from, besides itself. Arrows point down only.
 declare -A below=(
 	[lib/base]=""
+	[lib/auth]="lib/base"
 	[lib/cpu]="lib/base"
 	[lib/kernels]="lib/base lib/cpu"
 	[lib/onnx]="lib/base"

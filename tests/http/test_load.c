@@ -98,7 +98,7 @@ Test(load, term_finishes_running_and_waiting_requests)
 {
 	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\n");
 	struct test_bytes photo = slow_photo();
-	static const char begin[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: "
+	static const char begin[] = "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
 	                            "image/jpeg\r\nContent-Length: %zu\r\n\r\n";
 	char head[160];
 	int fds[3];
@@ -133,7 +133,8 @@ Test(load, term_finishes_running_and_waiting_requests)
 Test(load, a_stalled_upload_does_not_hold_the_end_up)
 {
 	struct test_daemon daemon = test_daemon_start("[server]\nshutdown_timeout_s = 1\n");
-	static const char half[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf";
+	static const char half[] =
+	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf";
 	struct timespec begin, end;
 	int fd = test_connect(&daemon);
 
@@ -156,7 +157,7 @@ Test(load, clients_that_leave_while_their_photo_is_worked_on)
 	char head[160];
 
 	snprintf(head, sizeof(head),
-	        "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: "
+	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: "
 	        "%zu\r\n\r\n",
 	        photo.length);
 	for (int i = 0; i < 4; i++) {
@@ -177,7 +178,8 @@ Test(load, clients_that_leave_while_their_photo_is_worked_on)
 Test(load, an_upload_that_dribbles_is_cut)
 {
 	struct test_daemon daemon = test_daemon_start("[server]\nrequest_timeout_s = 1\n");
-	static const char head[] = "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
+	static const char head[] =
+	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
 	int fd = test_connect(&daemon);
 	char byte = 'x';
 	int sent = 0;
@@ -195,9 +197,10 @@ Test(load, an_upload_that_dribbles_is_cut)
 Test(load, many_requests_on_one_connection)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
-	static const char request[] = "GET /v1/people HTTP/1.1\r\nHost: x\r\n\r\n";
-	static const char missing[] = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
-	static const char last[] = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	static const char request[] = "GET /v1/people HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	static const char missing[] =
+	        "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
+	static const char last[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 	int fd = test_connect(&daemon), count = 0;
 
 	/* Pipelined: each must be read to its end before the next. */

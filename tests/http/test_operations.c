@@ -81,8 +81,8 @@ Test(operations, starting)
 Test(operations, request_ids)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
-	static const char request[] =
-	        "GET /nowhere HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine-1\r\nConnection: close\r\n\r\n";
+	static const char request[] = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: "
+	                              "mine-1\r\nConnection: close\r\n\r\n";
 	int fd = test_connect(&daemon);
 
 	test_send(fd, request, strlen(request));
@@ -98,7 +98,7 @@ Test(operations, pages_of_other_sites_are_refused)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
 	static const char request[] =
-	        "POST /v1/people HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: cross-site\r\n"
+	        "POST /v1/people HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n"
 	        "Content-Type: text/plain\r\nContent-Length: 12\r\nConnection: close\r\n\r\n"
 	        "{\"name\":\"x\"}";
 	int fd = test_connect(&daemon);

@@ -149,6 +149,19 @@ struct test_reply test_http(const struct test_daemon *daemon, const char *method
 	return finish(curl, type_header(content_type));
 }
 
+struct test_reply test_with_headers(const struct test_daemon *daemon, const char *method, const char *path,
+        const char *const *headers, const char *json)
+{
+	CURL *curl = begin(daemon, method, path);
+	struct curl_slist *list = type_header(json ? "application/json" : NULL);
+
+	for (; *headers; headers++)
+		list = curl_slist_append(list, *headers);
+	if (json)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, json);
+	return finish(curl, list);
+}
+
 struct test_reply test_get(const struct test_daemon *daemon, const char *path)
 {
 	return test_http(daemon, "GET", path, NULL, NULL, 0);

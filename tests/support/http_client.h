@@ -32,6 +32,9 @@ struct test_part {
 /* `path` with query. Body and type may be NULL. */
 struct test_reply test_http(const struct test_daemon *daemon, const char *method, const char *path,
         const char *content_type, const void *body, size_t length);
+/* With further headers ("X-Api-Key: k"), NULL-terminated, and a body of JSON, or none (NULL). */
+struct test_reply test_with_headers(const struct test_daemon *daemon, const char *method, const char *path,
+        const char *const *headers, const char *json);
 struct test_reply test_get(const struct test_daemon *daemon, const char *path);
 struct test_reply test_delete(const struct test_daemon *daemon, const char *path);
 struct test_reply test_json(
