@@ -77,46 +77,41 @@ static void divide_by_sum(float *x, size_t length, size_t stride)
 }
 
 /*
- * Distributions of two elements, one behind the other: a detector's face or no face. Two at a time, with the
- * partner of each element beside it; the operations are those of the loops above. May be in place.
+ * Distributions of two elements, one behind the other (a detector's face or none), two at a time: each
+ * element with its partner beside it, by the operations of the loops above. `pairs` may be odd. May be in
+ * place.
  */
 typedef float four __attribute__((vector_size(16)));
 typedef int32_t four_int __attribute__((vector_size(16)));
 
-static four load_four(const float *from, size_t count)
+static void subtract_max_of_pairs(float *out, const float *in, size_t pairs)
 {
-	four v = {0};
+	for (; pairs >= 2; pairs -= 2, in += 4, out += 4) {
+		four v;
 
-	memcpy(&v, from, count < 4 ? count * sizeof(*from) : sizeof(v));
-	return v;
-}
-
-static void store_four(float *to, four v, size_t count)
-{
-	memcpy(to, &v, count < 4 ? count * sizeof(*to) : sizeof(v));
-}
-
-static void subtract_max_of_pairs(float *out, const float *in, size_t count)
-{
-	for (size_t i = 0; i < count; i += 4) {
-		const four v = load_four(in + i, count - i);
-		const four second = __builtin_shufflevector(v, v, 1, 1, 3, 3);
+		memcpy(&v, in, sizeof(v));
 		const four first = __builtin_shufflevector(v, v, 0, 0, 2, 2);
+		const four second = __builtin_shufflevector(v, v, 1, 1, 3, 3);
 		const four_int greater = second > first;
-		const four max = (four)((greater & (four_int)second) | (~greater & (four_int)first));
 
-		store_four(out + i, v - max, count - i);
+		v -= (four)((greater & (four_int)second) | (~greater & (four_int)first));
+		memcpy(out, &v, sizeof(v));
 	}
+	if (pairs)
+		subtract_max(out, in, 2, 1);
 }
 
-static void divide_pairs_by_sum(float *x, size_t count)
+static void divide_pairs_by_sum(float *x, size_t pairs)
 {
-	for (size_t i = 0; i < count; i += 4) {
-		const four v = load_four(x + i, count - i);
-		const four sum = v + __builtin_shufflevector(v, v, 1, 0, 3, 2);
+	for (; pairs >= 2; pairs -= 2, x += 4) {
+		four v;
 
-		store_four(x + i, v / sum, count - i);
+		memcpy(&v, x, sizeof(v));
+		v /= v + __builtin_shufflevector(v, v, 1, 0, 3, 2);
+		memcpy(x, &v, sizeof(v));
 	}
+	if (pairs)
+		divide_by_sum(x, 2, 1);
 }
 
 /* The exponentials of all distributions at once, since one may be as short as two elements. */
@@ -130,13 +125,13 @@ static void run_softmax(const struct fm_step *step, const struct fm_run *run)
 	const bool pairs = length == 2 && inner == 1;
 
 	if (pairs)
-		subtract_max_of_pairs(out, in, softmax->outer * slab);
+		subtract_max_of_pairs(out, in, softmax->outer);
 	for (size_t i = 0; !pairs && i < softmax->outer; i++)
 		for (size_t j = 0; j < inner; j++)
 			subtract_max(out + i * slab + j, in + i * slab + j, length, inner);
 	fm_transformer_kernels_for(run->kernels->isa)->exp_f32(out, out, softmax->outer * slab);
 	if (pairs)
-		divide_pairs_by_sum(out, softmax->outer * slab);
+		divide_pairs_by_sum(out, softmax->outer);
 	for (size_t i = 0; !pairs && i < softmax->outer; i++)
 		for (size_t j = 0; j < inner; j++)
 			divide_by_sum(out + i * slab + j, length, inner);

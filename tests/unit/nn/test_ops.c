@@ -190,6 +190,21 @@ Test(ops, softmax_flattens_before_opset_13_and_not_since)
 	free(x);
 }
 
+Test(ops, softmax_of_pairs)
+{
+	float *x = noise(10, 8), wanted[10];
+
+	for (size_t i = 0; i < 10; i++)
+		wanted[i] = (float)(exp(x[i]) / (exp(x[i]) + exp(x[i ^ 1])));
+	for (int64_t pairs = 4; pairs <= 5; pairs++) {
+		struct test_onnx *m = start(13, 2, (int64_t[]){pairs, 2});
+
+		test_onnx_node(m, "Softmax", "x", "y");
+		check(m, x, 2, (int64_t[]){pairs, 2}, wanted);
+	}
+	free(x);
+}
+
 Test(ops, softmax_survives_large_numbers)
 {
 	const float x[3] = {1000, 1001, -1e30f}, wanted[3] = {0.26894142f, 0.73105858f, 0};
