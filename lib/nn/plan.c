@@ -100,6 +100,18 @@ static bool can_take_over(
 	       plan->graph->values[root].elements == plan->graph->values[step->outputs[0]].elements;
 }
 
+/*
+ * Images often are a multiple of 4096 bytes, and the tensors of a layer would lie the same way in a page:
+ * their rows would share the sets of a first cache, and loads wait for stores that only look as if they
+ * overlap. Some lines more keep them apart.
+ */
+static size_t bytes_apart(size_t elements)
+{
+	const size_t bytes = elements * sizeof(float), page = 4096, lines = 17;
+
+	return bytes < page ? bytes : bytes + lines * FM_ALIGNMENT;
+}
+
 static enum fm_status place(const struct plan *plan, size_t limit_bytes, struct fm_slot *slots,
         size_t *ret_bytes, struct fm_error *err)
 {
@@ -113,7 +125,7 @@ static enum fm_status place(const struct plan *plan, size_t limit_bytes, struct 
 	for (uint32_t v = 0; v < graph->value_count; v++)
 		if (slots[v].kind == FM_SLOT_ARENA && plan->root[v] == v)
 			items[count++] =
-			        (struct fm_plan_item){.bytes = graph->values[v].elements * sizeof(float),
+			        (struct fm_plan_item){.bytes = bytes_apart(graph->values[v].elements),
 			                .first = plan->first[v],
 			                .last = plan->last[v]};
 	enum fm_status status = fm_plan_place(graph->arena, items, count, limit_bytes, ret_bytes, err);
