@@ -15,6 +15,7 @@ struct fm_embed {
 	struct fm_session *session;
 	float *input;
 	size_t input_bytes;
+	float *mirrored; /* [dim]; NULL where the model does not flip */
 };
 
 void fm_embed_free(struct fm_embed *embed)
@@ -25,6 +26,9 @@ void fm_embed_free(struct fm_embed *embed)
 	if (embed->input)
 		fm_wipe(embed->input, embed->input_bytes);
 	free(embed->input);
+	if (embed->mirrored)
+		fm_wipe(embed->mirrored, embed->model->dim * sizeof(float));
+	free(embed->mirrored);
 	free(embed);
 }
 FM_DEFINE_CLEANUP(struct fm_embed *, fm_embed_free);
@@ -39,7 +43,9 @@ enum fm_status fm_embed_create(
 	embed->model = model;
 	embed->input_bytes = fm_net_input(model->net, 0)->elements * sizeof(float);
 	embed->input = fm_aligned_alloc(embed->input_bytes);
-	if (!embed->input)
+	if (model->flip)
+		embed->mirrored = fm_aligned_alloc(model->dim * sizeof(float));
+	if (!embed->input || (model->flip && !embed->mirrored))
 		return fm_fail(err, FM_E_NOMEM, "no memory for embeddings");
 	enum fm_status status = fm_session_create(model->net, &embed->session, err);
 	if (status != FM_OK)
@@ -61,9 +67,32 @@ static void normalise(float *vector, size_t dim)
 		vector[i] = (float)(vector[i] * factor);
 }
 
+/* Mirrors every row of the input. */
+static void mirror_input(struct fm_embed *embed)
+{
+	size_t width = (size_t)embed->model->width_px;
+	float *end = embed->input + embed->input_bytes / sizeof(float);
+
+	for (float *row = embed->input; row < end; row += width) {
+		for (size_t left = 0, right = width - 1; left < right; left++, right--) {
+			float held = row[left];
+			row[left] = row[right];
+			row[right] = held;
+		}
+	}
+}
+
 void fm_embed_run(struct fm_embed *embed, const struct fm_image *aligned, float *ret_embedding)
 {
+	const float *const *inputs = (const float *const[]){embed->input};
+
 	fm_input_fill(embed->model, aligned, embed->input);
-	fm_session_run(embed->session, (const float *const[]){embed->input}, (float *const[]){ret_embedding});
+	fm_session_run(embed->session, inputs, (float *const[]){ret_embedding});
+	if (embed->mirrored) {
+		mirror_input(embed);
+		fm_session_run(embed->session, inputs, (float *const[]){embed->mirrored});
+		for (size_t i = 0; i < embed->model->dim; i++)
+			ret_embedding[i] += embed->mirrored[i];
+	}
 	normalise(ret_embedding, embed->model->dim);
 }

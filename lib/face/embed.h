@@ -13,7 +13,10 @@ enum fm_status fm_embed_create(
 /* Wipes what the last run left. */
 void fm_embed_free(struct fm_embed *embed);
 
-/* `aligned` has the model's size; ret_embedding[model->dim] gets unit length (or all zeros, were it so). */
+/*
+ * `aligned` has the model's size; ret_embedding[model->dim] gets unit length (or all zeros, were it so).
+ * Where the model flips it is the direction of the sum over the crop and its mirror image.
+ */
 void fm_embed_run(struct fm_embed *embed, const struct fm_image *aligned, float *ret_embedding);
 
 #endif

@@ -211,6 +211,14 @@ static bool read_decoder(const char *value, void *field, struct fm_model *model,
 	return decoder != NULL;
 }
 
+static bool read_flag(const char *value, void *field, struct fm_model *model, const char **ret_reason)
+{
+	(void)model;
+	*ret_reason = "yes or no";
+	*(bool *)field = strcmp(value, "yes") == 0;
+	return *(bool *)field || strcmp(value, "no") == 0;
+}
+
 /* Layout and template: one of each is known; naming it keeps old manifests true when more come. */
 
 static bool read_layout(const char *value, void *field, struct fm_model *model, const char **ret_reason)
@@ -293,6 +301,7 @@ static const struct key {
         {"landmarks", "layout", read_layout, 0, FOR_LANDMARKS, true, false},
         {"embedding", "template", read_template, 0, FOR_EMBEDDING, true, false},
         {"embedding", "dim", read_dim, FIELD(dim), FOR_EMBEDDING, true, false},
+        {"embedding", "flip", read_flag, FIELD(flip), FOR_EMBEDDING, false, false},
         {"calibration", "points", read_points, FIELD(calibration), FOR_EMBEDDING, false, true},
         {"calibration", "description", read_text, FIELD(calibration_description), FOR_EMBEDDING, false,
                 false},

@@ -113,12 +113,12 @@ static enum fm_status check_network(const struct fm_model *model, struct fm_erro
 static void set_fingerprint(struct fm_model *model, enum fm_precision precision)
 {
 	char text[512], digest[FM_SHA256_HEX];
-	int length =
-	        snprintf(text, sizeof(text), "%s %s %s %dx%d %s mean %.9g %.9g %.9g scale %.9g %.9g %.9g",
-	                model->sha256, fm_model_role_name(model->role), fm_precision_name(precision),
-	                model->width_px, model->height_px, fm_color_order_name(model->color),
-	                (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
-	                (double)model->scale[0], (double)model->scale[1], (double)model->scale[2]);
+	int length = snprintf(text, sizeof(text),
+	        "%s %s %s %dx%d %s mean %.9g %.9g %.9g scale %.9g %.9g %.9g%s", model->sha256,
+	        fm_model_role_name(model->role), fm_precision_name(precision), model->width_px,
+	        model->height_px, fm_color_order_name(model->color), (double)model->mean[0],
+	        (double)model->mean[1], (double)model->mean[2], (double)model->scale[0],
+	        (double)model->scale[1], (double)model->scale[2], model->flip ? " flip" : "");
 
 	fm_sha256_hex(text, (size_t)length, digest);
 	snprintf(model->fingerprint, sizeof(model->fingerprint), "%s@%.16s", model->name, digest);

@@ -25,6 +25,7 @@
  *	[embedding]             ; role embedding alone
  *	template = arcface112   ; five points in 112 x 112, docs/MODELS.md
  *	dim = 512               ; length of the one output
+ *	flip = no               ; optional; yes: the crop and its mirror image together, at twice the time
  *	[calibration]           ; optional: without it nothing ever matches
  *	points = 0.31:1e-3,     ; cosine : false match rate, as measured; rising : falling; at least two.
  *	         0.41:1e-4      ; Goes on over indented lines.
@@ -67,6 +68,7 @@ struct fm_model {
 	float score_min, sure_min, confirmed_min, iou_max;
 	/* embedding */
 	size_t dim;
+	bool flip;
 	size_t calibration_count;
 	struct fm_calibration_point calibration[FM_CALIBRATION_POINTS_MAX]; /* rising cosine, falling rate */
 	char *calibration_description;                                      /* NULL when not given */

@@ -51,13 +51,13 @@ static void teardown(void)
 TestSuite(model, .init = setup, .fini = teardown);
 
 struct say {
-	const char *sha256, *license, *color, *mean;
+	const char *sha256, *license, *color, *mean, *flip;
 	int width_px, dim;
 	enum fm_precision precision;
 };
 static struct say usual(void)
 {
-	return (struct say){digest, "MIT", "rgb", "127", 8, 192, FM_INT8};
+	return (struct say){digest, "MIT", "rgb", "127", "no", 8, 192, FM_INT8};
 }
 
 static enum fm_status load(const struct say *say, struct fm_model **ret_model, struct fm_error *err)
@@ -66,8 +66,8 @@ static enum fm_status load(const struct say *say, struct fm_model **ret_model, s
 	int length = snprintf(text, sizeof(text),
 	        "[model]\nname = tiny\nrole = embedding\nfile = tiny.onnx\nsha256 = %s\nlicense = %s\n"
 	        "source = here\n[input]\nwidth_px = %d\nheight_px = 8\ncolor = %s\nmean = %s\nscale = 1\n"
-	        "[embedding]\ntemplate = arcface112\ndim = %d\n",
-	        say->sha256, say->license, say->width_px, say->color, say->mean, say->dim);
+	        "[embedding]\ntemplate = arcface112\ndim = %d\nflip = %s\n",
+	        say->sha256, say->license, say->width_px, say->color, say->mean, say->dim, say->flip);
 
 	cr_assert_eq(fm_file_write(manifest, text, (size_t)length, 0644, err), FM_OK, "%s", err->message);
 	return fm_model_load(manifest, directory, say->precision, ret_model, err);
@@ -135,6 +135,10 @@ Test(model, fingerprint_follows_all_that_changes_the_output)
 	say.mean = "127.5";
 	fingerprint(&say, other);
 	cr_expect_str_neq(first, other, "mean");
+	say = usual();
+	say.flip = "yes";
+	fingerprint(&say, other);
+	cr_expect_str_neq(first, other, "mirrored");
 }
 
 Test(model, refuses_a_file_that_is_not_the_one_described)
