@@ -242,7 +242,7 @@ check-asan: models demo-photos ## the tests under the address and undefined-beha
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
-.PHONY: fuzz fuzz-build fuzz-replay bench bench-kernels bench-gallery bench-peers coverage run-coverage run-all-binaries
+.PHONY: fuzz fuzz-build fuzz-replay report-rates bench bench-kernels bench-gallery bench-peers coverage run-coverage run-all-binaries
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
 	@scripts/install-deps.sh fuzz
@@ -268,6 +268,9 @@ bench-kernels: $(B)/tests/bench/bench_kernels ## time every kernel on the shapes
 
 bench-gallery: $(B)/tests/bench/bench_gallery ## time enrolment, deletion and reading on this disk (FACES=100000)
 	@$< --directory $(B) --faces $(or $(FACES),100000)
+
+report-rates: all models ## stated error rates, measured on people held out (IMAGES=DIR, SPLITS=100)
+	@scripts/report-rates.sh $(B) "$(IMAGES)" $(SPLITS)
 
 bench-peers: ## the networks here, in ONNX Runtime and in OpenCV, in turns (JSON=1, CPU=core, ROUNDS=7)
 	@scripts/install-deps.sh bench-peers $(QUIET)

@@ -29,6 +29,7 @@ struct fm_command {
 
 extern const struct fm_command fm_cmd_embed;
 extern const struct fm_command fm_cmd_eval;
+extern const struct fm_command fm_cmd_calibrate;
 extern const struct fm_command fm_cmd_bench_net;
 extern const struct fm_command fm_cmd_key_create;
 extern const struct fm_command fm_cmd_key_list;

@@ -49,28 +49,23 @@ static void print_thresholds(const struct fm_eval_run *run)
 	        json_is_true(json_object_get(row, "supported")) ? "" : "  (too few pairs for this rate)");
 }
 
-/* As it goes into a manifest, whose lines must be short. */
-static void print_calibration(const struct fm_eval_run *run)
+/* How the manifest's calibration keeps its word on these photos. */
+static void print_stated(const struct fm_eval_run *run)
 {
-	const json_t *calibration = json_object_get(run->report, "calibration");
-	const char *points = json_string_value(json_object_get(calibration, "points"));
-	size_t in_line = 0;
+	const char *precision = fm_precision_name(run->precision);
+	size_t i;
+	json_t *row;
 
-	if (!points) {
-		fm_complain(
-		        "%s: too few impostor pairs for a calibration", fm_precision_name(run->precision));
-		return;
-	}
-	printf("\n[calibration]\npoints = ");
-	for (; *points; points++) {
-		putchar(*points);
-		if (*points != ',' || ++in_line % 4)
-			continue;
-		printf("\n        ");
-	}
-	printf("\ndescription = %s\nimpostor_pairs = %" JSON_INTEGER_FORMAT "\n",
-	        json_string_value(json_object_get(calibration, "description")),
-	        json_integer_value(json_object_get(calibration, "impostor_pairs")));
+	printf("\n%s: %-10s %-11s %-11s %s\n", precision, "stated fmr", "threshold", "measured",
+	        "false matches");
+	json_array_foreach(json_object_get(run->report, "stated_rates"), i, row) printf(
+	        "%*s  %-10.0e %-11.5f %-11.2e %" JSON_INTEGER_FORMAT "%s\n", (int)strlen(precision), "",
+	        json_number_value(json_object_get(row, "false_match_rate")),
+	        json_number_value(json_object_get(row, "threshold")),
+	        json_number_value(json_object_get(row, "measured")),
+	        json_integer_value(json_object_get(row, "false_matches")),
+	        json_is_true(json_object_get(row, "extrapolated")) ? "  (extrapolated by the calibration)"
+	                                                           : "");
 }
 
 static void print_comparison(const struct fm_eval *eval)
@@ -116,8 +111,9 @@ static void print_reports(const struct fm_eval *eval)
 		if (json_object_get(reports[i], "thresholds"))
 			print_thresholds(&eval->runs[i]);
 	for (size_t i = 0; i < eval->run_count; i++)
-		if (json_object_get(reports[i], "calibration"))
-			print_calibration(&eval->runs[i]);
+		if (json_is_array(json_object_get(reports[i], "stated_rates")) &&
+		        fm_stats_impostors(eval->runs[i].stats) > 0)
+			print_stated(&eval->runs[i]);
 	if (eval->comparison)
 		print_comparison(eval);
 }
@@ -227,7 +223,7 @@ const struct fm_command fm_cmd_eval = {
                 "stranger.\n"
                 "--all-pairs: DIR/PERSON/PHOTO, every photo against every other: thresholds at false accept "
                 "rates\n"
-                "  down to 1e-6, and the calibration for the network's manifest.\n"
+                "  down to 1e-6, and what the rates that the network's manifest states measure here.\n"
                 "A rate is supported when three impostors are expected at it. --precision both compares "
                 "float32\n"
                 "with int8 on the same photos, with McNemar's test on what they decide differently.\n"

@@ -2,9 +2,11 @@
 #include "cli/json.h"
 #include "cli/tensors.h"
 #include "lib/base/size.h"
+#include "lib/face/calibrate.h"
 #include "lib/face/model.h"
 #include "lib/face/paths.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +38,26 @@ static enum fm_status load_model(const char *given, const char *models_dir, enum
 	return fm_model_load(installed ? installed : given, networks, precision, ret_model, err);
 }
 
+static void describe_calibration(const struct fm_calibration *calibration, json_t *json)
+{
+	json_object_set_new(json, "calibration_points", json_integer((json_int_t)calibration->count));
+	if (calibration->count == 0)
+		return;
+	if (calibration->description)
+		json_object_set_new(json, "calibrated_on", fm_json_text(calibration->description));
+	json_object_set_new(
+	        json, "calibration_impostor_pairs", json_integer((json_int_t)calibration->impostor_pairs));
+	/* Rarer rates are extrapolated. */
+	json_object_set_new(
+	        json, "calibration_measured_to_fmr", fm_json_number(fm_calibrate_measured_fmr(calibration)));
+	for (int exponent = -3; exponent >= -6; exponent--) {
+		char key[32];
+		snprintf(key, sizeof(key), "cosine_at_fmr_1e%d", exponent);
+		json_object_set_new(
+		        json, key, fm_json_number(fm_calibrate_cosine(calibration, pow(10, exponent))));
+	}
+}
+
 static json_t *describe(const struct fm_model *model)
 {
 	char input[64];
@@ -51,8 +73,7 @@ static json_t *describe(const struct fm_model *model)
 	        fm_precision_name(fm_net_precision(model->net)));
 	if (json && model->role == FM_ROLE_EMBEDDING) {
 		json_object_set_new(json, "dim", json_integer((json_int_t)model->dim));
-		json_object_set_new(
-		        json, "calibration_points", json_integer((json_int_t)model->calibration_count));
+		describe_calibration(&model->calibration, json);
 	}
 	return json;
 }

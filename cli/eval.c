@@ -72,6 +72,8 @@ static enum fm_status embed(
 	if (status)
 		return status;
 	run->dim = models->embedding->dim;
+	run->calibration = models->embedding->calibration;
+	run->calibration.description = NULL;
 	memcpy(run->fingerprint, models->embedding->fingerprint, sizeof(run->fingerprint));
 	double start_s = fm_clock_s();
 	status = fm_embedder_run(models, paths, eval->photo_count, eval->threads, &run->embedded, err);

@@ -26,6 +26,7 @@ struct fm_eval_photo {
 struct fm_eval_run {
 	enum fm_precision precision;
 	char fingerprint[sizeof(((struct fm_model *)NULL)->fingerprint)];
+	struct fm_calibration calibration; /* of the manifest; without the description */
 	size_t dim;
 	double seconds;               /* of embedding */
 	struct fm_embedded *embedded; /* [photo_count] */

@@ -13,6 +13,7 @@
 static const struct fm_command *const commands[] = {
         &fm_cmd_embed,
         &fm_cmd_eval,
+        &fm_cmd_calibrate,
         &fm_cmd_bench_net,
         &fm_cmd_key_create,
         &fm_cmd_key_list,

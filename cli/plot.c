@@ -21,19 +21,22 @@
 
 static const struct {
 	const char *color, *dash;
-} styles[FM_PLOT_SERIES_MAX] = {{"#1f6fb4", "none"}, {"#d9480f", "7 4"}};
+} styles[] = {{"#1f6fb4", "none"}, {"#d9480f", "7 4"}, {"#2b8a3e", "2 3"}};
 
-/* One logarithmic axis: log10 of its ends, in pixels. */
+/* One axis: its ends (their log10 where it is logarithmic), and these in pixels. */
 struct axis {
 	double low, high, low_px, high_px;
 };
 
+static double place(const struct axis *axis, double at)
+{
+	return axis->low_px + (at - axis->low) / (axis->high - axis->low) * (axis->high_px - axis->low_px);
+}
+
 static double axis_px(const struct axis *axis, double rate)
 {
 	/* Zero lies below every rate: the curve leaves the frame there, and is cut off by it. */
-	double at = rate > 0 ? log10(rate) : LOG_LOWEST;
-
-	return axis->low_px + (at - axis->low) / (axis->high - axis->low) * (axis->high_px - axis->low_px);
+	return place(axis, rate > 0 ? log10(rate) : LOG_LOWEST);
 }
 
 /* The next of 1, 2, 5 times a power of ten outwards, as log10. */
@@ -153,40 +156,30 @@ static void draw_series(
 	fprintf(svg, "</g>\n");
 }
 
-static void draw_legend(FILE *svg, const struct fm_plot *plot)
+static void draw_legend(FILE *svg, const char *const *labels, size_t count)
 {
 	size_t longest = 0;
 
-	for (size_t i = 0; i < plot->series_count; i++)
-		longest = strlen(plot->series[i].label) > longest ? strlen(plot->series[i].label) : longest;
-	int width = 62 + (int)longest * 7, height = 14 + 22 * (int)plot->series_count;
+	for (size_t i = 0; i < count; i++)
+		longest = strlen(labels[i]) > longest ? strlen(labels[i]) : longest;
+	int width = 62 + (int)longest * 7, height = 14 + 22 * (int)count;
 	int left = WIDTH - RIGHT - width - 14, top = TOP + 14;
 	fprintf(svg,
 	        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\" fill=\"#fff\" "
 	        "fill-opacity=\"0.92\" "
 	        "stroke=\"#c8cdd3\"/>\n",
 	        left, top, width, height);
-	for (size_t i = 0; i < plot->series_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		int middle = top + 18 + 22 * (int)i;
 		fprintf(svg,
 		        "<path d=\"M%d %dh34\" stroke=\"%s\" stroke-width=\"2.5\" stroke-dasharray=\"%s\"/>\n"
 		        "<text x=\"%d\" y=\"%d\">%s</text>\n",
-		        left + 10, middle, styles[i].color, styles[i].dash, left + 52, middle + 5,
-		        plot->series[i].label);
+		        left + 10, middle, styles[i].color, styles[i].dash, left + 52, middle + 5, labels[i]);
 	}
 }
 
-enum fm_status fm_plot_det(
-        const struct fm_plot *plot, char **ret_svg, size_t *ret_length, struct fm_error *err)
+static void draw_head(FILE *svg, const char *title, const char *subtitle)
 {
-	fm_autofree char *text = NULL;
-	size_t length = 0;
-	FILE *svg = open_memstream(&text, &length);
-	struct axis x, y;
-
-	if (!svg)
-		return fm_fail(err, FM_E_NOMEM, "no memory for a plot");
-	make_axes(plot, &x, &y);
 	fprintf(svg,
 	        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
 	        "font-family=\"system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif\" font-size=\"13\" "
@@ -196,25 +189,114 @@ enum fm_status fm_plot_det(
 	        "<text x=\"%d\" y=\"34\" font-size=\"18\" font-weight=\"600\">%s</text>\n"
 	        "<text x=\"%d\" y=\"56\" fill=\"#57606a\">%s</text>\n",
 	        WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT, LEFT, TOP, WIDTH - LEFT - RIGHT,
-	        HEIGHT - TOP - BOTTOM, LEFT, plot->title, LEFT, plot->subtitle);
-	for (int major = 0; major <= 1; major++) {
-		draw_axis(svg, &x, true, major);
-		draw_axis(svg, &y, false, major);
-	}
-	for (size_t i = 0; i < plot->series_count; i++)
-		draw_series(svg, plot, i, &x, &y);
-	draw_legend(svg, plot);
+	        HEIGHT - TOP - BOTTOM, LEFT, title, LEFT, subtitle);
+}
+
+static void draw_frame(FILE *svg, const char *x_label, const char *y_label)
+{
 	fprintf(svg,
 	        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#57606a\"/>\n"
 	        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n"
 	        "<text transform=\"translate(20 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n"
 	        "</svg>\n",
 	        LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM, (LEFT + WIDTH - RIGHT) / 2,
-	        HEIGHT - 18, plot->x_label, (TOP + HEIGHT - BOTTOM) / 2, plot->y_label);
+	        HEIGHT - 18, x_label, (TOP + HEIGHT - BOTTOM) / 2, y_label);
+}
+
+/* Closes the memory stream that fills *text. */
+static enum fm_status finish(FILE *svg, struct fm_error *err)
+{
 	bool failed = ferror(svg) != 0;
+
 	failed |= fclose(svg) != 0;
-	if (failed)
+	return failed ? fm_fail(err, FM_E_NOMEM, "no memory for a plot") : FM_OK;
+}
+
+enum fm_status fm_plot_det(
+        const struct fm_plot *plot, char **ret_svg, size_t *ret_length, struct fm_error *err)
+{
+	const char *labels[FM_PLOT_SERIES_MAX];
+	fm_autofree char *text = NULL;
+	size_t length = 0;
+	FILE *svg = open_memstream(&text, &length);
+	struct axis x, y;
+
+	if (!svg)
 		return fm_fail(err, FM_E_NOMEM, "no memory for a plot");
+	make_axes(plot, &x, &y);
+	draw_head(svg, plot->title, plot->subtitle);
+	for (int major = 0; major <= 1; major++) {
+		draw_axis(svg, &x, true, major);
+		draw_axis(svg, &y, false, major);
+	}
+	for (size_t i = 0; i < plot->series_count; i++) {
+		labels[i] = plot->series[i].label;
+		draw_series(svg, plot, i, &x, &y);
+	}
+	draw_legend(svg, labels, plot->series_count);
+	draw_frame(svg, plot->x_label, plot->y_label);
+	enum fm_status status = finish(svg, err);
+	if (status)
+		return status;
+	*ret_svg = fm_steal(text);
+	*ret_length = length;
+	return FM_OK;
+}
+
+static void draw_tenths(FILE *svg, const struct axis *x)
+{
+	for (double at = x->low; at <= x->high + 1e-9; at += 0.1)
+		fprintf(svg,
+		        "<path d=\"M%.1f %dV%d\" stroke=\"#c8cdd3\"/>\n"
+		        "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.1f</text>\n",
+		        place(x, at), TOP, HEIGHT - BOTTOM, place(x, at), HEIGHT - BOTTOM + 20,
+		        fabs(at) < 1e-9 ? 0 : at);
+}
+
+static void draw_curve(FILE *svg, const struct fm_plot_curve *curve, size_t style, const struct axis *x,
+        const struct axis *y)
+{
+	fprintf(svg,
+	        "<polyline clip-path=\"url(#frame)\" fill=\"none\" stroke=\"%s\" stroke-width=\"2.5\" "
+	        "stroke-linejoin=\"round\" stroke-dasharray=\"%s\" points=\"",
+	        styles[style].color, styles[style].dash);
+	for (size_t i = 0; i < curve->count; i++)
+		fprintf(svg, "%s%.1f,%.1f", i ? " " : "", place(x, curve->points[i][0]),
+		        axis_px(y, curve->points[i][1]));
+	fprintf(svg, "\"/>\n");
+}
+
+enum fm_status fm_plot_rates(
+        const struct fm_rates_plot *plot, char **ret_svg, size_t *ret_length, struct fm_error *err)
+{
+	const struct axis x = {plot->low, plot->high, LEFT, WIDTH - RIGHT};
+	const struct axis y = {log10(plot->rate_low), 0, HEIGHT - BOTTOM, TOP};
+	const char *labels[FM_PLOT_CURVES_MAX];
+	fm_autofree char *text = NULL;
+	size_t length = 0;
+	FILE *svg = open_memstream(&text, &length);
+
+	if (!svg)
+		return fm_fail(err, FM_E_NOMEM, "no memory for a plot");
+	draw_head(svg, plot->title, plot->subtitle);
+	draw_axis(svg, &y, false, false);
+	draw_axis(svg, &y, false, true);
+	draw_tenths(svg, &x);
+	if (!isnan(plot->mark))
+		fprintf(svg,
+		        "<path d=\"M%.1f %dV%d\" stroke=\"#57606a\" stroke-dasharray=\"3 3\"/>\n"
+		        "<text x=\"%.1f\" y=\"%d\" fill=\"#57606a\">%s</text>\n",
+		        place(&x, plot->mark), TOP, HEIGHT - BOTTOM, place(&x, plot->mark) + 6,
+		        HEIGHT - BOTTOM - 8, plot->mark_label);
+	for (size_t i = 0; i < plot->curve_count; i++) {
+		labels[i] = plot->curves[i].label;
+		draw_curve(svg, &plot->curves[i], i, &x, &y);
+	}
+	draw_legend(svg, labels, plot->curve_count);
+	draw_frame(svg, plot->x_label, plot->y_label);
+	enum fm_status status = finish(svg, err);
+	if (status)
+		return status;
 	*ret_svg = fm_steal(text);
 	*ret_length = length;
 	return FM_OK;

@@ -186,6 +186,17 @@ struct fm_roc_point fm_stats_at_far(const struct fm_stats *stats, double far)
 	return roc_point(stats, &within);
 }
 
+struct fm_roc_point fm_stats_at_threshold(const struct fm_stats *stats, double threshold)
+{
+	struct walk walk = {0}, within = {0};
+
+	while (walk_step(stats, &walk) && stats->scores[walk.next - 1].score >= threshold)
+		within = walk;
+	struct fm_roc_point point = roc_point(stats, &within);
+	point.threshold = threshold;
+	return point;
+}
+
 double fm_stats_tar_at_far(const struct fm_stats *stats, double far)
 {
 	return stats->impostors ? fm_stats_at_far(stats, far).tar : NAN;

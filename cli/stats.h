@@ -70,6 +70,9 @@ double fm_stats_tar_at_far(const struct fm_stats *stats, double far);
 /* The point of that rate: the most that is accepted with a false accept rate of at most `far`. */
 struct fm_roc_point fm_stats_at_far(const struct fm_stats *stats, double far);
 
+/* What a threshold accepts, whatever it is. */
+struct fm_roc_point fm_stats_at_threshold(const struct fm_stats *stats, double threshold);
+
 #define FM_STATS_SUPPORT 3
 /* The lowest rate supported; NaN where not even 1 is. */
 double fm_stats_far_supported(const struct fm_stats *stats);

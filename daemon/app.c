@@ -98,7 +98,7 @@ static enum fm_status load_models(struct fm_app *app, struct fm_error *err)
 	options.models_dir = models_dir;
 	options.manifests_dir = config->manifests_dir[0] ? config->manifests_dir : manifests_dir;
 	status = fm_models_load(&options, &app->models, err);
-	if (!status && app->models->embedding->calibration_count < 2)
+	if (!status && app->models->embedding->calibration.count < 2)
 		fm_log(FM_LOG_WARNING, "the embedding network has no calibration: nobody will ever match",
 		        "model", app->models->embedding->name, NULL);
 	return status;

@@ -4,7 +4,6 @@
 #include "daemon/handlers/shape.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/sha256.h"
-#include "lib/face/calibrate.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -139,7 +138,7 @@ static enum fm_problem find_lookalikes(struct fm_exchange *exchange, int64_t col
 	        sizeof(ret->hits) / sizeof(ret->hits[0]), ret->hits, &ret->count, &size, err);
 
 	if (!status)
-		ret->threshold = fm_match_identification(exchange->app, exchange->config, size.people, -1);
+		ret->threshold = fm_match_identification(exchange->app, exchange->config, &size, -1);
 	return fm_problem_of(status);
 }
 
@@ -157,7 +156,7 @@ static json_t *shape_warnings(
 		/* A person who went away meanwhile cannot be mistaken for. */
 		if (fm_gallery_person_get_by_key(exchange->app->gallery, hit->person_key, &other, NULL))
 			continue;
-		double similarity = fm_calibrate_similarity(exchange->app->models->embedding, hit->cosine);
+		double similarity = fm_match_similarity(exchange->app, hit->cosine);
 		json_array_append_new(warnings,
 		        json_pack("{s:s, s:s, s:o, s:o, s:o}", "code", "resembles_other_person", "detail",
 		                "This face passes the threshold of another enrolled person.", "person",

@@ -3,7 +3,6 @@
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
 #include "lib/base/cleanup.h"
-#include "lib/face/calibrate.h"
 
 #include "lib/base/banned.h"
 
@@ -34,10 +33,9 @@ static enum fm_status shape_candidate(const struct search *search, const struct 
 		return FM_OK;
 	if (status)
 		return status;
-	*ret_candidate =
-	        json_pack("{s:o, s:o, s:o, s:s}", "person", fm_shape_person_brief(&person), "similarity",
-	                fm_shape_number(fm_calibrate_similarity(app->models->embedding, hit->cosine), 6),
-	                "cosine", fm_shape_number(hit->cosine, 6), "face_id", face.id);
+	*ret_candidate = json_pack("{s:o, s:o, s:o, s:s}", "person", fm_shape_person_brief(&person),
+	        "similarity", fm_shape_number(fm_match_similarity(app, hit->cosine), 6), "cosine",
+	        fm_shape_number(hit->cosine, 6), "face_id", face.id);
 	return *ret_candidate ? FM_OK : fm_fail(err, FM_E_NOMEM, "no memory for the reply");
 }
 
@@ -45,16 +43,14 @@ static enum fm_status shape_candidate(const struct search *search, const struct 
 static void count_decision(
         const struct fm_app *app, const struct fm_index_hit *hits, size_t count, bool match)
 {
-	const struct fm_model *model = app->models->embedding;
-
 	fm_metrics_add(app->metrics, match ? FM_COUNTER_IDENTIFY_MATCH : FM_COUNTER_IDENTIFY_UNKNOWN, 1);
 	if (!count)
 		return;
-	double best = fm_calibrate_similarity(model, hits[0].cosine);
+	double best = fm_match_similarity(app, hits[0].cosine);
 	fm_metrics_observe(app->metrics, FM_HISTOGRAM_SIMILARITY, best);
 	if (count > 1)
-		fm_metrics_observe(app->metrics, FM_HISTOGRAM_MARGIN,
-		        best - fm_calibrate_similarity(model, hits[1].cosine));
+		fm_metrics_observe(
+		        app->metrics, FM_HISTOGRAM_MARGIN, best - fm_match_similarity(app, hits[1].cosine));
 }
 
 /* Adds decision, person, candidates and threshold to the face's object. */
@@ -69,7 +65,7 @@ static enum fm_status identify_face(
 	if (status)
 		return status;
 	struct fm_threshold threshold = fm_match_identification(
-	        search->exchange->app, search->exchange->config, search->size.people, search->min_similarity);
+	        search->exchange->app, search->exchange->config, &search->size, search->min_similarity);
 	json_t *candidates = json_array();
 	json_t *person = NULL; /* borrowed from the best candidate */
 	for (size_t i = 0; !status && i < count; i++) {

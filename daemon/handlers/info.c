@@ -18,7 +18,7 @@ enum fm_problem fm_handle_info(struct fm_exchange *exchange, struct fm_error *er
 	const struct fm_app *app = exchange->app;
 	const struct fm_config *config = exchange->config;
 	const struct fm_models *models = app->models;
-	struct fm_threshold verification = fm_match_verification(app, config, -1);
+	struct fm_threshold verification = fm_match_verification(app, config, 1, -1);
 
 	json_t *body = json_pack(
 	        "{s:s, s:s, s:s, s:I, s:{s:o, s:o*, s:o}, s:I, s:{s:f, s:f, s:o}, s:{s:I, s:I, s:I}}",

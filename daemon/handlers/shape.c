@@ -76,12 +76,14 @@ json_t *fm_shape_image(const struct fm_faces *faces)
 
 json_t *fm_shape_threshold(const struct fm_threshold *threshold)
 {
-	json_t *object = json_pack("{s:o, s:f}", "cosine", fm_shape_number(threshold->cosine, 6),
-	        "false_match_rate", threshold->false_match_rate);
+	json_t *object = json_pack("{s:o, s:f, s:I}", "cosine", fm_shape_number(threshold->cosine, 6),
+	        "false_match_rate", threshold->false_match_rate, "comparisons",
+	        (json_int_t)threshold->comparisons);
 
 	if (threshold->false_positive_identification_rate > 0)
 		json_object_set_new(object, "false_positive_identification_rate",
 		        json_real(threshold->false_positive_identification_rate));
+	json_object_set_new(object, "extrapolated", json_boolean(threshold->extrapolated));
 	return object;
 }
 

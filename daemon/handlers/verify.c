@@ -3,7 +3,6 @@
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
 #include "lib/base/cleanup.h"
-#include "lib/face/calibrate.h"
 
 #include <math.h>
 
@@ -24,13 +23,13 @@ static enum fm_problem one_face(
 	return problem;
 }
 
-/* Takes the reference to `faces`. */
-static json_t *shape_decision(
-        struct fm_exchange *exchange, double cosine, double min_similarity, json_t *faces, size_t ignored)
+/* Against `enrolled` faces, of which the nearest is at `cosine`. Takes the reference to `faces`. */
+static json_t *shape_decision(struct fm_exchange *exchange, double cosine, size_t enrolled,
+        double min_similarity, json_t *faces, size_t ignored)
 {
 	struct fm_threshold threshold =
-	        fm_match_verification(exchange->app, exchange->config, min_similarity);
-	double similarity = fm_calibrate_similarity(exchange->app->models->embedding, cosine);
+	        fm_match_verification(exchange->app, exchange->config, enrolled, min_similarity);
+	double similarity = fm_match_similarity(exchange->app, cosine);
 	bool match = cosine >= threshold.cosine;
 
 	fm_metrics_add(
@@ -54,10 +53,11 @@ static enum fm_problem verify_photos(
 	double cosine = fm_match_cosine(exchange->app, first.faces[0].embedding, second.faces[0].embedding);
 	json_t *faces = json_pack("[o, o]", fm_shape_face(&first.faces[0]), fm_shape_face(&second.faces[0]));
 	return fm_common_reply(exchange, 200,
-	        shape_decision(exchange, cosine, min_similarity, faces, first.count + second.count - 2), err);
+	        shape_decision(exchange, cosine, 1, min_similarity, faces, first.count + second.count - 2),
+	        err);
 }
 
-/* The best of the person's faces counts. */
+/* The nearest of the person's faces counts; the threshold knows how many there are. */
 static enum fm_problem verify_person(
         struct fm_exchange *exchange, const char *id, double min_similarity, struct fm_error *err)
 {
@@ -89,7 +89,7 @@ static enum fm_problem verify_person(
 	for (size_t i = 0; i < count; i++)
 		best = fmax(best, fm_match_cosine(app, probe.faces[0].embedding,
 		                          embeddings + i * app->models->embedding->dim));
-	json_t *body = shape_decision(exchange, best, min_similarity,
+	json_t *body = shape_decision(exchange, best, count, min_similarity,
 	        json_pack("[o]", fm_shape_face(&probe.faces[0])), probe.count - 1);
 	json_object_set_new(body, "person", fm_shape_person_brief(&person));
 	return fm_common_reply(exchange, 200, body, err);

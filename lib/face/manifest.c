@@ -178,7 +178,7 @@ static bool read_dim(const char *value, void *field, struct fm_model *model, con
 	return true;
 }
 
-static bool read_pairs(const char *value, void *field, struct fm_model *model, const char **ret_reason)
+static bool read_count(const char *value, void *field, struct fm_model *model, const char **ret_reason)
 {
 	double number;
 
@@ -199,6 +199,25 @@ static bool read_fraction(const char *value, void *field, struct fm_model *model
 		return false;
 	*(float *)field = (float)number;
 	return true;
+}
+
+static bool read_number(const char *value, double low, double high, double *number, const char **ret_reason,
+        const char *reason)
+{
+	*ret_reason = reason;
+	return scan_number(&value, number) && *value == '\0' && *number >= low && *number <= high;
+}
+
+static bool read_tail_scale(const char *value, void *field, struct fm_model *model, const char **ret_reason)
+{
+	(void)model;
+	return read_number(value, 1e-6, 1, field, ret_reason, "a tail's scale is 1e-6 to 1");
+}
+
+static bool read_tail_shape(const char *value, void *field, struct fm_model *model, const char **ret_reason)
+{
+	(void)model;
+	return read_number(value, -1, 0.5, field, ret_reason, "a tail's shape is -1 to 0.5");
 }
 
 static bool read_decoder(const char *value, void *field, struct fm_model *model, const char **ret_reason)
@@ -238,11 +257,13 @@ static bool read_template(const char *value, void *field, struct fm_model *model
 /* Called once a line; the points of all lines follow each other. */
 static bool read_points(const char *value, void *field, struct fm_model *model, const char **ret_reason)
 {
-	struct fm_calibration_point *points = field;
+	(void)model;
+	struct fm_calibration *calibration = field;
+	struct fm_calibration_point *points = calibration->points;
 
 	while (*value != '\0') {
 		struct fm_calibration_point point;
-		size_t n = model->calibration_count;
+		size_t n = calibration->count;
 
 		*ret_reason = "points are COSINE:RATE, with commas between";
 		if (!scan_number(&value, &point.cosine) || *value++ != ':' ||
@@ -261,7 +282,7 @@ static bool read_points(const char *value, void *field, struct fm_model *model, 
 		if (n == FM_CALIBRATION_POINTS_MAX)
 			return false;
 		points[n] = point;
-		model->calibration_count = n + 1;
+		calibration->count = n + 1;
 	}
 	return true;
 }
@@ -303,9 +324,15 @@ static const struct key {
         {"embedding", "dim", read_dim, FIELD(dim), FOR_EMBEDDING, true, false},
         {"embedding", "flip", read_flag, FIELD(flip), FOR_EMBEDDING, false, false},
         {"calibration", "points", read_points, FIELD(calibration), FOR_EMBEDDING, false, true},
-        {"calibration", "description", read_text, FIELD(calibration_description), FOR_EMBEDDING, false,
+        {"calibration", "tail_scale", read_tail_scale, FIELD(calibration.tail_scale), FOR_EMBEDDING, false,
                 false},
-        {"calibration", "impostor_pairs", read_pairs, FIELD(calibration_impostor_pairs), FOR_EMBEDDING, false,
+        {"calibration", "tail_shape", read_tail_shape, FIELD(calibration.tail_shape), FOR_EMBEDDING, false,
+                false},
+        {"calibration", "description", read_text, FIELD(calibration.description), FOR_EMBEDDING, false,
+                false},
+        {"calibration", "people", read_count, FIELD(calibration.people), FOR_EMBEDDING, false, false},
+        {"calibration", "photos", read_count, FIELD(calibration.photos), FOR_EMBEDDING, false, false},
+        {"calibration", "impostor_pairs", read_count, FIELD(calibration.impostor_pairs), FOR_EMBEDDING, false,
                 false},
 #undef FIELD
 };
@@ -353,6 +380,32 @@ static enum fm_status check_line_lengths(const char *text, struct fm_error *err)
 	return FM_OK;
 }
 
+static bool was_given(const struct parser *parser, const char *section, const char *name)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+			return parser->seen >> i & 1;
+	return false;
+}
+
+static enum fm_status check_calibration(const struct parser *parser)
+{
+	bool scale = was_given(parser, "calibration", "tail_scale");
+	bool shape = was_given(parser, "calibration", "tail_shape");
+
+	if (parser->model->calibration.count == 1)
+		return fm_fail(parser->err, FM_E_INVALID, "[calibration] points: at least two are needed");
+	if (scale != shape)
+		return fm_fail(
+		        parser->err, FM_E_INVALID, "[calibration] tail_scale and tail_shape go together");
+	if (scale && (!parser->model->calibration.count || !parser->model->calibration.impostor_pairs))
+		return fm_fail(parser->err, FM_E_INVALID,
+		        "[calibration] a tail needs points, where it begins, and impostor_pairs, which say "
+		        "how "
+		        "far it was measured");
+	return FM_OK;
+}
+
 static enum fm_status check_keys(const struct parser *parser)
 {
 	const struct fm_model *model = parser->model;
@@ -368,9 +421,7 @@ static enum fm_status check_keys(const struct parser *parser)
 			return fm_fail(parser->err, FM_E_INVALID, "[%s] %s is missing", keys[i].section,
 			        keys[i].name);
 	}
-	if (model->calibration_count == 1)
-		return fm_fail(parser->err, FM_E_INVALID, "[calibration] points: at least two are needed");
-	return FM_OK;
+	return check_calibration(parser);
 }
 
 enum fm_status fm_manifest_parse(const char *text, struct fm_model *model, struct fm_error *err)

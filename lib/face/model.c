@@ -38,7 +38,7 @@ void fm_model_free(struct fm_model *model)
 	free(model->file);
 	free(model->license);
 	free(model->source);
-	free(model->calibration_description);
+	free(model->calibration.description);
 	free(model);
 }
 FM_DEFINE_CLEANUP(struct fm_model *, fm_model_free);

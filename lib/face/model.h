@@ -27,10 +27,14 @@
  *	dim = 512               ; length of the one output
  *	flip = no               ; optional; yes: the crop and its mirror image together, at twice the time
  *	[calibration]           ; optional: without it nothing ever matches
- *	points = 0.31:1e-3,     ; cosine : false match rate, as measured; rising : falling; at least two.
- *	         0.41:1e-4      ; Goes on over indented lines.
+ *	points = 0.131:1e-1,    ; cosine : false match rate, as measured; rising : falling; at least two.
+ *	         0.195:3e-2     ; Goes on over indented lines.
+ *	tail_scale = 0.048      ; the tail's model beyond the last point; both or none, with impostor_pairs
+ *	tail_shape = -0.075
  *	description = ...       ; on which photos
- *	impostor_pairs = 1000   ; over how many comparisons of different people
+ *	people = 482            ; how many
+ *	photos = 800
+ *	impostor_pairs = 314300 ; over how many comparisons of different people
  *
  * Unknown keys are errors, as are keys given twice and lines beyond 190 characters.
  * Threads: a struct fm_model is immutable after loading.
@@ -54,6 +58,15 @@ struct fm_calibration_point {
 	double cosine, false_match_rate;
 };
 
+/* How often different people's photos come as near as a cosine: lib/face/calibrate.h computes with it. */
+struct fm_calibration {
+	size_t count;                                                  /* 0: not calibrated */
+	struct fm_calibration_point points[FM_CALIBRATION_POINTS_MAX]; /* rising cosine, falling rate */
+	double tail_scale, tail_shape;         /* generalized Pareto beyond the last point; scale 0: none */
+	size_t people, photos, impostor_pairs; /* measured on; 0 when not stated */
+	char *description;                     /* NULL when not stated */
+};
+
 struct fm_decoder;
 
 struct fm_model {
@@ -69,10 +82,7 @@ struct fm_model {
 	/* embedding */
 	size_t dim;
 	bool flip;
-	size_t calibration_count;
-	struct fm_calibration_point calibration[FM_CALIBRATION_POINTS_MAX]; /* rising cosine, falling rate */
-	char *calibration_description;                                      /* NULL when not given */
-	size_t calibration_impostor_pairs;
+	struct fm_calibration calibration;
 	/* "name@" and the first 16 hex digits of SHA-256 over the file's digest and all that changes its
 	 * output: precision and preprocessing. Embeddings with different fingerprints are never compared. */
 	char fingerprint[96];

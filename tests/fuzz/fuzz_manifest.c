@@ -18,17 +18,17 @@ static void require(bool condition)
 }
 
 /* Similarity rises with the cosine and stays in its range; rarer false matches ask for more. */
-static void decide(const struct fm_model *model)
+static void decide(const struct fm_calibration *calibration)
 {
 	double before = 0, stricter = -2;
 
 	for (double cosine = -1; cosine <= 1; cosine += 0.01) {
-		double similarity = fm_calibrate_similarity(model, cosine);
+		double similarity = fm_calibrate_similarity(calibration, cosine);
 		require(similarity >= before && similarity <= 1);
 		before = similarity;
 	}
 	for (double rate = 0.5; rate > 1e-12; rate /= 7) {
-		double cosine = fm_calibrate_cosine(model, rate);
+		double cosine = fm_calibrate_cosine(calibration, rate);
 		require(cosine >= stricter);
 		stricter = cosine;
 	}
@@ -44,8 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fm_manifest_parse(text, model, &err) == FM_OK) {
 		require(model->name && model->file && !strchr(model->file, '/'));
 		require(model->width_px > 0 && model->height_px > 0);
-		if (model->role == FM_ROLE_EMBEDDING && model->calibration_count >= 2)
-			decide(model);
+		if (model->role == FM_ROLE_EMBEDDING && model->calibration.count >= 2)
+			decide(&model->calibration);
 	}
 	fm_model_free(model);
 	free(text);

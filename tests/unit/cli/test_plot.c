@@ -3,6 +3,7 @@
 #include "lib/base/size.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,4 +75,38 @@ Test(plot, a_curve_without_errors_is_no_reason_to_fail)
 	cr_expect_eq(count(svg, "<circle"), 0);
 	cr_expect_null(strstr(svg, "nan"));
 	cr_expect_null(strstr(svg, "inf"));
+}
+
+Test(plot, rates_against_the_threshold)
+{
+	static const double falling[][2] = {{0, 1}, {0.5, 1e-3}, {1, 0}}, rising[][2] = {{0, 0}, {1, 1}};
+	const struct fm_rates_plot plot = {.title = "Title",
+	        .subtitle = "Subtitle",
+	        .x_label = "Threshold",
+	        .y_label = "Rate",
+	        .mark_label = "from here",
+	        .low = 0,
+	        .high = 1,
+	        .rate_low = 1e-6,
+	        .mark = 0.5,
+	        .curve_count = 2,
+	        .curves = {{"FMR", 3, falling}, {"FNMR", 2, rising}}};
+	fm_autofree char *svg = NULL;
+	size_t length;
+
+	cr_assert_eq(fm_plot_rates(&plot, &svg, &length, NULL), FM_OK);
+	cr_expect_eq(strlen(svg), length);
+	cr_expect_eq(count(svg, "<polyline"), 2);
+	cr_expect_eq(count(svg, ">FMR</text>"), 1);
+	cr_expect_eq(count(svg, ">FNMR</text>"), 1);
+	cr_expect_eq(count(svg, ">from here</text>"), 1);
+	cr_expect_eq(count(svg, ">0.0001 %</text>"), 1);
+	cr_expect_eq(count(svg, ">100 %</text>"), 1);
+	for (int tenth = 0; tenth <= 10; tenth++) {
+		char label[32];
+		snprintf(label, sizeof(label), ">%.1f</text>", tenth / 10.0);
+		cr_expect_eq(count(svg, label), 1, "%s", label);
+	}
+	/* 1e-3 is half way down, a threshold of 0.5 in the middle. */
+	cr_expect_eq(count(svg, " 408.0,275.0 "), 1, "%s", svg);
 }

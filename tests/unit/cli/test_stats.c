@@ -213,3 +213,17 @@ Test(stats, median_of_odd_and_even_counts)
 	expect_near(fm_stats_median(even, 4), 2.5);
 	expect_near(fm_stats_median(one, 1), 7);
 }
+
+Test(stats, what_a_threshold_accepts)
+{
+	struct fm_stats *stats = create(mixed, FM_ARRAY_SIZE(mixed));
+	struct fm_roc_point point = fm_stats_at_threshold(stats, 0.5);
+
+	cr_expect_eq(point.threshold, 0.5);
+	cr_expect_eq(point.genuine, 2);
+	cr_expect_eq(point.impostors, 1);
+	cr_expect_eq(fm_stats_at_threshold(stats, 0.51).impostors, 0);
+	cr_expect_eq(fm_stats_at_threshold(stats, -1).impostors, 3);
+	cr_expect_eq(fm_stats_at_threshold(stats, 2).genuine, 0);
+	fm_stats_free(stats);
+}

@@ -38,7 +38,8 @@ Test(manifest, reads_every_key)
 	const char *text = HEAD "role = embedding ; a comment\n# another\n" REST
 	                        "[embedding]\ntemplate = arcface112\ndim = 512\n"
 	                        "[calibration]\npoints = -0.1:1, 0.25:1e-2,\n  0.5:1e-4\n"
-	                        "description = on nobody\nimpostor_pairs = 12345\n";
+	                        "tail_scale = 0.05\ntail_shape = -0.1\ndescription = on nobody\n"
+	                        "people = 12\nphotos = 34\nimpostor_pairs = 12345\n";
 
 	cr_assert_eq(parse(text, &model, &err), FM_OK, "%s", err.message);
 	cr_expect_str_eq(model->name, "some_net-2");
@@ -53,12 +54,16 @@ Test(manifest, reads_every_key)
 	cr_expect_eq(model->mean[2], 127.0F);
 	cr_expect_eq(model->scale[0], 0.5F);
 	cr_expect_eq(model->dim, 512);
-	cr_assert_eq(model->calibration_count, 3);
-	cr_expect_eq(model->calibration[0].cosine, -0.1);
-	cr_expect_eq(model->calibration[2].cosine, 0.5);
-	cr_expect_eq(model->calibration[2].false_match_rate, 1e-4);
-	cr_expect_str_eq(model->calibration_description, "on nobody");
-	cr_expect_eq(model->calibration_impostor_pairs, 12345);
+	cr_assert_eq(model->calibration.count, 3);
+	cr_expect_eq(model->calibration.points[0].cosine, -0.1);
+	cr_expect_eq(model->calibration.points[2].cosine, 0.5);
+	cr_expect_eq(model->calibration.points[2].false_match_rate, 1e-4);
+	cr_expect_str_eq(model->calibration.description, "on nobody");
+	cr_expect_eq(model->calibration.tail_scale, 0.05);
+	cr_expect_eq(model->calibration.tail_shape, -0.1);
+	cr_expect_eq(model->calibration.people, 12);
+	cr_expect_eq(model->calibration.photos, 34);
+	cr_expect_eq(model->calibration.impostor_pairs, 12345);
 	fm_model_free(model);
 }
 
@@ -110,6 +115,14 @@ static const struct {
         {"[calibration]\npoints = 0.1:1e-3, 0.1:1e-4\n", "cosines must rise"},
         {"[calibration]\npoints = 0.1:1e-3, 0.2:1e-3\n", "cosines must rise and rates fall"},
         {EMBEDDING "[calibration]\npoints = 0.1:1e-3\n", "at least two are needed"},
+        {"[calibration]\ntail_scale = 0\n", "a tail's scale is"},
+        {"[calibration]\ntail_shape = 0.6\n", "a tail's shape is"},
+        {"[calibration]\ntail_shape = nan\n", "a tail's shape is"},
+        {EMBEDDING "[calibration]\npoints = 0.1:1e-1, 0.2:1e-2\ntail_scale = 0.1\n", "go together"},
+        {EMBEDDING "[calibration]\ntail_shape = 0\ntail_scale = 0.1\nimpostor_pairs = 9\n",
+                "a tail needs points"},
+        {EMBEDDING "[calibration]\npoints = 0.1:1e-1, 0.2:1e-2\ntail_shape = 0\ntail_scale = 0.1\n",
+                "a tail needs points, where it begins, and impostor_pairs"},
         {DETECTION "[calibration]\npoints = 0.1:1e-3, 0.2:1e-4\n", "is not for role detection"},
 };
 

@@ -103,7 +103,7 @@ Test(model, loads_with_its_network)
 	cr_assert_eq(load(&say, &model, &err), FM_OK, "%s", err.message);
 	cr_expect_str_eq(model->name, "tiny");
 	cr_expect_eq(model->dim, 192);
-	cr_expect_eq(model->calibration_count, 0);
+	cr_expect_eq(model->calibration.count, 0);
 	cr_expect_eq(fm_net_precision(model->net), FM_INT8);
 	cr_expect_eq(strncmp(model->fingerprint, "tiny@", 5), 0);
 	cr_expect_eq(strspn(model->fingerprint + 5, "0123456789abcdef"), 16);
