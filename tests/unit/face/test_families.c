@@ -84,7 +84,7 @@ static void expect_calibrated(const char *embedding, size_t dim)
 
 	use(embedding, FM_INT8);
 	cr_expect_eq(models->embedding->dim, dim);
-	cr_assert_geq(models->embedding->calibration_count, 2);
+	cr_assert_geq(models->embedding->calibration.count, 2);
 	FILE *file = fopen(test_shared_path("lfw-view1/pairs.csv"), "re");
 	cr_assert_not_null(file);
 	while (fgets(line, sizeof(line), file)) {
@@ -100,8 +100,8 @@ static void expect_calibrated(const char *embedding, size_t dim)
 		embed(names[0], a);
 		embed(names[1], b);
 		seen[same]++;
-		passed[same] +=
-		        cosine(a, b, dim) >= fm_calibrate_cosine(models->embedding, same ? 1e-3 : 1e-2);
+		passed[same] += cosine(a, b, dim) >=
+		                fm_calibrate_cosine(&models->embedding->calibration, same ? 1e-3 : 1e-2);
 	}
 	fclose(file);
 	cr_assert_eq(seen[0] + seen[1], 2 * PAIRS);
