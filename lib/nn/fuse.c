@@ -285,7 +285,7 @@ typedef enum fm_status (*pass)(struct fm_graph *graph, struct fm_node *node, str
 
 /* In this order: each sees what those before it left. */
 static const pass passes[] = {
-        fm_fuse_layer_norm, fm_fuse_gelu, fm_fuse_attention, fuse_node, fm_fuse_transpose};
+        fm_fuse_layer_norm, fm_fuse_gelu, fm_fuse_attention, fuse_node, fm_fuse_transpose, fm_fuse_siblings};
 
 enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err)
 {

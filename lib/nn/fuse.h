@@ -26,6 +26,12 @@ enum fm_status fm_fuse_attention(struct fm_graph *graph, struct fm_node *node, s
 enum fm_status fm_fuse_transpose(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
 /*
+ * 1x1 convolutions of one image, each with few outputs that go to a depthwise convolution: the first of them
+ * takes all, the depthwise ones likewise, and a Split follows.
+ */
+enum fm_status fm_fuse_siblings(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
+
+/*
  * A product whose weights are integers in the file (DequantizeLinear) multiplies by those in int8; where its
  * activations lie on a grid (QuantizeLinear), too, it computes in int8 by both.
  */

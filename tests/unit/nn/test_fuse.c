@@ -148,3 +148,80 @@ Test(fuse, keeps_what_the_network_gives_out)
 	free(outputs[1]);
 	free(x);
 }
+
+/* Three heads of an image of 5 channels, with 1, 4 and 2 channels, then y of all three. */
+static struct test_onnx *heads(bool one_after_the_other)
+{
+	static const size_t channels[3] = {1, 4, 2};
+	static const char *const ending[3] = {"0", "1", "2"};
+	struct test_onnx *m = test_onnx_new(11);
+	char inputs[32], output[8];
+
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 5, 6, 7});
+	for (size_t i = 0; i < 3; i++) {
+		const int64_t n = (int64_t)channels[i];
+		float *w = noise(100, (unsigned)i + 1);
+
+		test_onnx_floats(m, (char[]){'w', ending[i][0], 0}, 4, (int64_t[]){n, 5, 1, 1}, w);
+		test_onnx_floats(m, (char[]){'b', ending[i][0], 0}, 1, &n, w + 20);
+		test_onnx_floats(m, (char[]){'d', ending[i][0], 0}, 4, (int64_t[]){n, 1, 3, 3}, w + 30);
+		test_onnx_floats(m, (char[]){'e', ending[i][0], 0}, 1, &n, w + 80);
+		free(w);
+	}
+	for (size_t i = 0; i < 6; i++) {
+		/* All six convolutions and then what reads them, or head by head. */
+		const size_t head = i % 3, step = i / 3;
+		const char c = ending[head][0];
+
+		for (size_t s = one_after_the_other ? 0 : step; s <= (one_after_the_other ? 2 : step); s++) {
+			if (one_after_the_other && step)
+				break;
+			if (s == 0) {
+				snprintf(inputs, sizeof(inputs), "x,w%c,b%c", c, c);
+				snprintf(output, sizeof(output), "p%c", c);
+				test_onnx_node(m, "Conv", inputs, output);
+			} else if (s == 1) {
+				snprintf(inputs, sizeof(inputs), "p%c,d%c,e%c", c, c, c);
+				snprintf(output, sizeof(output), "q%c", c);
+				test_onnx_node(m, "Conv", inputs, output);
+				test_onnx_attribute_int(m, "group", (int64_t)channels[head]);
+				test_onnx_attribute_ints(m, "pads", 4, (int64_t[]){1, 1, 1, 1});
+			} else {
+				test_onnx_node(m, "Sigmoid", (char[]){'q', c, 0}, (char[]){'s', c, 0});
+			}
+		}
+	}
+	for (size_t i = 0; i < 3 && !one_after_the_other; i++)
+		test_onnx_node(m, "Sigmoid", (char[]){'q', ending[i][0], 0}, (char[]){'s', ending[i][0], 0});
+	test_onnx_node(m, "Concat", "s0,s1,s2", "y");
+	test_onnx_attribute_int(m, "axis", 1);
+	test_onnx_output(m, "y");
+	return m;
+}
+
+/* In int8 too: a row's range does not depend on how many products follow. */
+Test(fuse, heads_of_one_image_become_one)
+{
+	float *x = noise(210, 9);
+
+	for (int precision = FM_FLOAT32; precision <= FM_INT8; precision++) {
+		const struct fm_net_options apart = {.precision = precision, .no_fusion = true};
+		const struct fm_net_options joined = {.precision = precision};
+		float *plain = load_and_run(heads(false), &apart, x);
+
+		for (int i = 0; i < 2; i++) {
+			/* Head by head, the first is read before the third's convolutions. */
+			struct fm_net *net = load(heads(i == 1), &joined);
+			float *together = run(net, x);
+
+			cr_expect_eq(
+			        computing_layers(net), i ? 10u : 7u, "%zu layers", computing_layers(net));
+			cr_expect_eq(
+			        memcmp(together, plain, fm_net_output(net, 0)->elements * sizeof(*plain)), 0);
+			fm_net_free(net);
+			free(together);
+		}
+		free(plain);
+	}
+	free(x);
+}
