@@ -2,6 +2,7 @@
 #include "lib/face/calibrate.h"
 #include "lib/face/manifest.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static void require(bool condition)
 /* Similarity rises with the cosine and stays in its range; rarer false matches ask for more. */
 static void decide(const struct fm_calibration *calibration)
 {
-	double before = 0, stricter = -2;
+	double before = 0, stricter = -INFINITY;
 
 	for (double cosine = -1; cosine <= 1; cosine += 0.01) {
 		double similarity = fm_calibrate_similarity(calibration, cosine);
