@@ -189,6 +189,7 @@ enum fm_step fm_passage_headers(struct fm_passage *passage, const struct fm_arri
 	passage->exchange.app = passage->traffic->app;
 	passage->exchange.config = config;
 	passage->exchange.request = &passage->request;
+	passage->exchange.key_id = passage->pass.key_id;
 	enum fm_problem problem = check_headers(passage, arrival, &declared, &err);
 	passage->misframed = arrival->misframed;
 	if (passage->misframed) {

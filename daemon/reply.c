@@ -39,6 +39,7 @@ static const struct {
         [FM_PROBLEM_INTERNAL] = {500, "internal", "Internal error"},
         [FM_PROBLEM_OVERLOADED] = {503, "overloaded", "Too busy"},
         [FM_PROBLEM_STARTING] = {503, "starting", "Still starting"},
+        [FM_PROBLEM_STORAGE_FAILED] = {503, "storage_failed", "Storage does not work"},
         [FM_PROBLEM_STORAGE_FULL] = {507, "storage_full", "Storage full"},
 };
 
@@ -49,7 +50,7 @@ static const struct {
         [-FM_OK] = {FM_PROBLEM_NONE, FM_PROBLEM_NONE},
         [-FM_E_INVALID] = {FM_PROBLEM_BAD_REQUEST, FM_PROBLEM_BAD_IMAGE},
         [-FM_E_NOMEM] = {FM_PROBLEM_OVERLOADED, FM_PROBLEM_OVERLOADED},
-        [-FM_E_IO] = {FM_PROBLEM_INTERNAL, FM_PROBLEM_INTERNAL},
+        [-FM_E_IO] = {FM_PROBLEM_STORAGE_FAILED, FM_PROBLEM_INTERNAL},
         [-FM_E_NOT_FOUND] = {FM_PROBLEM_NOT_FOUND, FM_PROBLEM_INTERNAL},
         [-FM_E_CONFLICT] = {FM_PROBLEM_CONFLICT, FM_PROBLEM_INTERNAL},
         [-FM_E_TOO_LARGE] = {FM_PROBLEM_BODY_TOO_LARGE, FM_PROBLEM_IMAGE_TOO_LARGE},
@@ -165,6 +166,6 @@ void fm_reply_problem(struct fm_reply *reply, enum fm_problem problem, const cha
 		json_object_update_missing(body, more);
 	json_decref(more);
 	set_body(reply, problems[problem].http_status, "application/problem+json", dump(body));
-	if (problem == FM_PROBLEM_OVERLOADED || problem == FM_PROBLEM_STARTING)
+	if (problems[problem].http_status == 503)
 		fm_reply_header(reply, "Retry-After", "%d", RETRY_AFTER_S);
 }

@@ -18,6 +18,7 @@ struct fm_exchange {
 	const struct fm_config *config; /* this request's: a reload does not change it */
 	struct fm_pipeline *pipeline;   /* this worker's; NULL on routes that are FM_ROUTE_INLINE */
 	struct fm_request *request;
+	const char *key_id; /* "" where nobody showed a key */
 	struct fm_reply reply;
 	json_t *problem_more; /* further members of the problem body, owned */
 	bool photo_work;      /* then the reply gets Server-Timing: */

@@ -17,8 +17,8 @@ enum fm_problem fm_common_collection(
 
 const char *fm_common_actor(const struct fm_exchange *exchange)
 {
-	(void)exchange;
-	return "http"; /* without keys everybody who reaches the port is the same */
+	/* Without keys everybody who reaches the port is the same. */
+	return exchange->key_id[0] ? exchange->key_id : "http";
 }
 
 enum fm_problem fm_common_id(struct fm_exchange *exchange, size_t parameter, const char *what,

@@ -62,7 +62,7 @@ static void release_readers(struct fm_gallery *gallery, bool erase_owed)
  * needs a moment without any. Where a reader of the old state outlasts wait_ms, the next change, the last
  * reader to finish, or the close does it.
  */
-void fm_erase_log(struct fm_gallery *gallery, int wait_ms)
+bool fm_erase_log(struct fm_gallery *gallery, int wait_ms)
 {
 	sqlite3 *db = gallery->writer.db;
 	bool emptied = false;
@@ -75,6 +75,7 @@ void fm_erase_log(struct fm_gallery *gallery, int wait_ms)
 		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 	}
 	release_readers(gallery, !emptied);
+	return emptied;
 }
 
 static bool owes_erasure(struct fm_gallery *gallery)
@@ -142,11 +143,9 @@ static enum outcome commit_group(struct fm_connection *writer, struct fm_member 
 	return LOST;
 }
 
-/* What a full disk still has for a deletion: the log, once it is in the database, and the reserve. */
-static bool make_room(struct fm_gallery *gallery)
+static bool is_full(enum outcome outcome, const struct fm_member *only)
 {
-	fm_erase_log(gallery, ERASE_WAIT_MS);
-	return fm_reserve_give_up(&gallery->reserve);
+	return outcome == LOST && only->status == FM_E_STORAGE_FULL;
 }
 
 /* Commits `count` members from `first` on and sets their status. */
@@ -167,8 +166,10 @@ static void lead(struct fm_gallery *gallery, struct fm_member *first, size_t cou
 		}
 		return;
 	}
-	if (outcome == LOST && first->status == FM_E_STORAGE_FULL && first->change->erases &&
-	        make_room(gallery))
+	/* What a full disk still has: the log, once it is in the database, and for deletions the reserve. */
+	if (is_full(outcome, first) && fm_erase_log(gallery, ERASE_WAIT_MS))
+		outcome = commit_group(writer, first, count);
+	if (is_full(outcome, first) && first->change->erases && fm_reserve_give_up(&gallery->reserve))
 		outcome = commit_group(writer, first, count);
 	if (outcome != COMMITTED)
 		return;

@@ -73,6 +73,8 @@ enum fm_status fm_connection_fail(struct fm_connection *connection, int code, st
 		advice = ": restore a backup, or salvage what can be read with sqlite3's .recover";
 	else if (status == FM_E_STORAGE_FULL)
 		advice = ": free some space on the gallery's disk";
+	else if (status == FM_E_IO)
+		advice = ": the gallery's disk gives errors or is read-only; the kernel's log says more";
 	else if (status == FM_E_BUSY)
 		advice = ": another program holds the gallery";
 	return fm_fail(err, status, "gallery: %s (SQLite %d)%s", message, code, advice);

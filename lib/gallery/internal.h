@@ -54,8 +54,8 @@ struct fm_change {
 enum fm_status fm_gallery_change(
         struct fm_gallery *gallery, const struct fm_change *change, struct fm_error *err);
 
-/* Empties the log, where no reader needs it for longer than wait_ms; else that is owed. Under write_lock. */
-void fm_erase_log(struct fm_gallery *gallery, int wait_ms);
+/* Empties the log; false: a reader needs it for longer than wait_ms, and it is owed. Under write_lock. */
+bool fm_erase_log(struct fm_gallery *gallery, int wait_ms);
 
 /* A read transaction (one snapshot) on a connection of its own, from begin to done. */
 struct fm_reader {

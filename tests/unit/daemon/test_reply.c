@@ -25,6 +25,8 @@ Test(reply, statuses_mean_problems)
 	cr_expect_eq(fm_problem_of(FM_E_INVALID), FM_PROBLEM_BAD_REQUEST);
 	cr_expect_eq(fm_problem_of(FM_E_NOT_FOUND), FM_PROBLEM_NOT_FOUND);
 	cr_expect_eq(fm_problem_of(FM_E_STORAGE_FULL), FM_PROBLEM_STORAGE_FULL);
+	cr_expect_eq(fm_problem_of(FM_E_IO), FM_PROBLEM_STORAGE_FAILED);
+	cr_expect_eq(fm_problem_http_status(FM_PROBLEM_STORAGE_FAILED), 503);
 	cr_expect_eq(
 	        fm_problem_of(FM_E_CORRUPT), FM_PROBLEM_INTERNAL, "a damaged gallery is not the client's");
 	cr_expect_eq(fm_problem_of_photo(FM_E_CORRUPT), FM_PROBLEM_BAD_IMAGE);
