@@ -17,6 +17,7 @@ static bool within(const struct fm_config *config, const struct fm_setting *sett
 
 	switch (setting->type) {
 	case FM_SETTING_TEXT: value = (double)strlen(*(char *const *)member); break;
+	case FM_SETTING_SWITCH:
 	case FM_SETTING_INTEGER: value = (double)*(const int64_t *)member; break;
 	case FM_SETTING_REAL: value = *(const double *)member; break;
 	}
