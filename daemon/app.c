@@ -149,6 +149,26 @@ static enum fm_status add_to_index(void *context, int64_t collection_key, int64_
 	return fm_index_add(app->index, collection_key, person_key, face_key, embedding, err);
 }
 
+static enum fm_status fill_index(struct fm_app *app, struct fm_error *err)
+{
+	fm_index_begin(app->index);
+	enum fm_status status =
+	        fm_gallery_embedding_each(app->gallery, fm_app_model(app), add_to_index, app, err);
+
+	fm_index_commit(app->index);
+	return status;
+}
+
+/* The index holds codes; the embeddings that decide a search come from the gallery. */
+static enum fm_status fetch_embeddings(void *context, const int64_t *face_keys, size_t count,
+        float *ret_embeddings, bool *ret_found, struct fm_error *err)
+{
+	struct fm_app *app = context;
+
+	return fm_gallery_face_embeddings(app->gallery, fm_app_model(app), app->models->embedding->dim,
+	        face_keys, count, ret_embeddings, ret_found, err);
+}
+
 static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 {
 	fm_autofree char *path = NULL;
@@ -161,9 +181,10 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 	if (!status)
 		status = lock_gallery(app, path, err);
 	if (!status)
-		status = fm_index_create(app->models->embedding->dim, &app->index, err);
+		status =
+		        fm_index_create(app->models->embedding->dim, fetch_embeddings, app, &app->index, err);
 	if (!status)
-		status = fm_gallery_embedding_each(app->gallery, fm_app_model(app), add_to_index, app, err);
+		status = fill_index(app, err);
 	if (!status)
 		status = fm_gallery_foreign_faces(app->gallery, fm_app_model(app), &foreign, err);
 	if (status)

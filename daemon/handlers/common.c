@@ -60,15 +60,15 @@ enum fm_problem fm_common_photo(struct fm_exchange *exchange, const char *name,
 	return FM_PROBLEM_NONE;
 }
 
-enum fm_status fm_common_search(struct fm_exchange *exchange, int64_t collection_key, const float *probe,
-        size_t limit, struct fm_index_hit *ret_hits, size_t *ret_count, struct fm_index_size *ret_size,
-        struct fm_error *err)
+enum fm_status fm_common_search(struct fm_exchange *exchange, int64_t collection_key, const float *probes,
+        size_t probe_count, size_t limit, struct fm_index_hit *ret_hits, size_t *ret_counts,
+        struct fm_index_size *ret_size, struct fm_error *err)
 {
 	struct timespec begin, end;
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	enum fm_status status = fm_index_search(
-	        exchange->app->index, collection_key, probe, limit, ret_hits, ret_count, ret_size, err);
+	enum fm_status status = fm_index_search(exchange->app->index, collection_key, probes, probe_count,
+	        limit, ret_hits, ret_counts, ret_size, err);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	exchange->search_ms +=
 	        (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) * 1e-6;

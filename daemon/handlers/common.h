@@ -24,10 +24,10 @@ enum fm_problem fm_common_photo(struct fm_exchange *exchange, const char *name,
         const struct fm_embed_request *embed, struct fm_faces *ret_faces, struct fm_slice *ret_photo,
         struct fm_error *err);
 
-/* Searches the index and adds the time to the exchange's. */
-enum fm_status fm_common_search(struct fm_exchange *exchange, int64_t collection_key, const float *probe,
-        size_t limit, struct fm_index_hit *ret_hits, size_t *ret_count, struct fm_index_size *ret_size,
-        struct fm_error *err);
+/* fm_index_search, whose time is added to the exchange's. */
+enum fm_status fm_common_search(struct fm_exchange *exchange, int64_t collection_key, const float *probes,
+        size_t probe_count, size_t limit, struct fm_index_hit *ret_hits, size_t *ret_counts,
+        struct fm_index_size *ret_size, struct fm_error *err);
 
 /* ?min_similarity=, or -1. */
 enum fm_problem fm_common_min_similarity(

@@ -134,7 +134,7 @@ static enum fm_problem find_lookalikes(struct fm_exchange *exchange, int64_t col
         const struct candidate *candidate, struct lookalikes *ret, struct fm_error *err)
 {
 	struct fm_index_size size;
-	enum fm_status status = fm_common_search(exchange, collection_key, candidate->insert.embedding,
+	enum fm_status status = fm_common_search(exchange, collection_key, candidate->insert.embedding, 1,
 	        sizeof(ret->hits) / sizeof(ret->hits[0]), ret->hits, &ret->count, &size, err);
 
 	if (!status)

@@ -3,6 +3,9 @@
 #include "daemon/handlers/handlers.h"
 #include "daemon/handlers/shape.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
+
+#include <string.h>
 
 #include "lib/base/banned.h"
 
@@ -14,8 +17,35 @@ struct search {
 	int64_t collection_key;
 	size_t limit;
 	double min_similarity;
-	struct fm_index_size size; /* of what was searched last */
+	struct fm_index_size size; /* of what was searched */
+	struct fm_index_hit *hits; /* [faces][limit] */
+	size_t *counts;            /* [faces] */
 };
+
+static void search_done(struct search *search)
+{
+	free(search->hits);
+	free(search->counts);
+}
+
+/* All faces of the photo at once: one scan of the gallery, and one state of it. */
+static enum fm_status search_faces(struct search *search, const struct fm_faces *faces, struct fm_error *err)
+{
+	const size_t dim = search->exchange->app->models->embedding->dim;
+	fm_autofree float *probes = fm_calloc(faces->count, dim * sizeof(*probes));
+
+	search->hits = fm_calloc(faces->count, search->limit * sizeof(*search->hits));
+	search->counts = fm_calloc(faces->count, sizeof(*search->counts));
+	if (!probes || !search->hits || !search->counts)
+		return fm_fail(err, FM_E_NOMEM, "no memory for a search");
+	for (size_t i = 0; i < faces->count; i++)
+		memcpy(probes + i * dim, faces->faces[i].embedding, dim * sizeof(*probes));
+	enum fm_status status = fm_common_search(search->exchange, search->collection_key, probes,
+	        faces->count, search->limit, search->hits, search->counts, &search->size, err);
+
+	fm_wipe(probes, faces->count * dim * sizeof(*probes));
+	return status;
+}
 
 /* NULL without an error where person or face went away after the search. */
 static enum fm_status shape_candidate(const struct search *search, const struct fm_index_hit *hit,
@@ -54,21 +84,16 @@ static void count_decision(
 }
 
 /* Adds decision, person, candidates and threshold to the face's object. */
-static enum fm_status identify_face(
-        struct search *search, const struct fm_face *face, json_t *object, struct fm_error *err)
+static enum fm_status shape_identity(
+        const struct search *search, size_t index, json_t *object, struct fm_error *err)
 {
-	struct fm_index_hit hits[LIMIT_MAX];
-	size_t count = 0;
-	enum fm_status status = fm_common_search(search->exchange, search->collection_key, face->embedding,
-	        search->limit, hits, &count, &search->size, err);
-
-	if (status)
-		return status;
+	const struct fm_index_hit *hits = search->hits + index * search->limit;
+	enum fm_status status = FM_OK;
 	struct fm_threshold threshold = fm_match_identification(
 	        search->exchange->app, search->exchange->config, &search->size, search->min_similarity);
 	json_t *candidates = json_array();
 	json_t *person = NULL; /* borrowed from the best candidate */
-	for (size_t i = 0; !status && i < count; i++) {
+	for (size_t i = 0; !status && i < search->counts[index]; i++) {
 		json_t *candidate;
 		status = shape_candidate(search, &hits[i], &candidate, err);
 		if (status || !candidate)
@@ -77,7 +102,7 @@ static enum fm_status identify_face(
 			person = json_object_get(candidate, "person");
 		json_array_append_new(candidates, candidate);
 	}
-	count_decision(search->exchange->app, hits, count, person != NULL);
+	count_decision(search->exchange->app, hits, search->counts[index], person != NULL);
 	json_object_set_new(object, "decision", json_string(person ? "match" : "unknown"));
 	json_object_set(object, "person", person ? person : json_null());
 	json_object_set_new(object, "candidates", candidates);
@@ -88,7 +113,7 @@ static enum fm_status identify_face(
 enum fm_problem fm_handle_identify(struct fm_exchange *exchange, struct fm_error *err)
 {
 	const struct fm_embed_request embed = {.which = FM_EMBED_ALL};
-	struct search search = {.exchange = exchange};
+	fm_cleanup(search_done) struct search search = {.exchange = exchange};
 	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
 	fm_cleanup(fm_faces_done) struct fm_faces faces = {0};
 	long limit;
@@ -108,9 +133,9 @@ enum fm_problem fm_handle_identify(struct fm_exchange *exchange, struct fm_error
 	search.collection_key = collection.key;
 	search.size = fm_index_size(exchange->app->index, collection.key);
 	json_t *array = fm_shape_faces(&faces);
-	enum fm_status status = FM_OK;
+	enum fm_status status = faces.count ? search_faces(&search, &faces, err) : FM_OK;
 	for (size_t i = 0; array && !status && i < faces.count; i++)
-		status = identify_face(&search, &faces.faces[i], json_array_get(array, i), err);
+		status = shape_identity(&search, i, json_array_get(array, i), err);
 	if (status) {
 		json_decref(array);
 		return fm_problem_of(status);

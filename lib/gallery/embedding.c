@@ -165,6 +165,31 @@ enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t 
 	return FM_OK;
 }
 
+enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char *model, size_t dim,
+        const int64_t *face_keys, size_t count, float *ret_embeddings, bool *ret_found, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	int64_t model_key;
+	size_t model_dim;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_model_find(reader.connection, model, &model_key, &model_dim, err);
+	if (status == FM_OK && model_key && model_dim != dim)
+		return fm_fail(err, FM_E_INVALID, "%s has %zu dimensions, not %zu", model, model_dim, dim);
+	for (size_t i = 0; status == FM_OK && i < count; i++) {
+		fm_cleanup(fm_query_done) struct fm_query query = {0};
+
+		status = fm_query_start(&query, reader.connection, FM_SQL_EMBEDDING_OF_FACE,
+		        FM_PARAMS(FM_INT(face_keys[i]), FM_INT(model_key)), err);
+		if (status == FM_OK)
+			status = fm_query_next(&query, &ret_found[i], err);
+		if (status == FM_OK && ret_found[i])
+			status = read_embedding(&query, dim, ret_embeddings + i * dim, err);
+	}
+	return status;
+}
+
 enum fm_status fm_gallery_foreign_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err)
 {

@@ -186,6 +186,12 @@ enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char 
  */
 enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t person_key, const char *model,
         size_t dim, float **ret_embeddings, size_t *ret_count, struct fm_error *err);
+/*
+ * Embeddings of faces by row key, under a model, in one read transaction: ret_embeddings [count][dim];
+ * ret_found[i] is false, and the embedding left alone, where the face is not there (any more).
+ */
+enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char *model, size_t dim,
+        const int64_t *face_keys, size_t count, float *ret_embeddings, bool *ret_found, struct fm_error *err);
 /* How many faces are stored under other models than this one. */
 enum fm_status fm_gallery_foreign_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);

@@ -70,6 +70,7 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
 
         [FM_SQL_EMBEDDING_OF_PERSON] = {"SELECT key, embedding FROM faces WHERE person = ?1 AND model = ?2"
                                         " ORDER BY key"},
+        [FM_SQL_EMBEDDING_OF_FACE] = {"SELECT key, embedding FROM faces WHERE key = ?1 AND model = ?2"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */
         [FM_SQL_EMBEDDING_EACH] = {"SELECT key, embedding, collection, person FROM faces WHERE model = ?1"
                                    " ORDER BY key",

@@ -1,15 +1,8 @@
-/* Dot products, one pair per ISA; the contract is in kernels.h. Internal to lib/kernels. */
+/* Dot products, one per ISA; the contract is in kernels.h. Internal to lib/kernels. */
 #ifndef FM_KERNELS_DOT_H
 #define FM_KERNELS_DOT_H
 
 #include "lib/kernels/kernels.h"
-
-int32_t fm_dot_s8_scalar(const int8_t *a, const int8_t *b, size_t n);
-int32_t fm_dot_s8_sse41(const int8_t *a, const int8_t *b, size_t n);
-int32_t fm_dot_s8_avx2(const int8_t *a, const int8_t *b, size_t n);
-int32_t fm_dot_s8_avx512vnni(const int8_t *a, const int8_t *b, size_t n);
-int32_t fm_dot_s8_neon(const int8_t *a, const int8_t *b, size_t n);
-int32_t fm_dot_s8_neondot(const int8_t *a, const int8_t *b, size_t n);
 
 float fm_dot_f32_scalar(const float *a, const float *b, size_t n);
 float fm_dot_f32_sse41(const float *a, const float *b, size_t n);

@@ -3,25 +3,6 @@
 
 #include "lib/base/banned.h"
 
-int32_t fm_dot_s8_avx2(const int8_t *a, const int8_t *b, size_t n)
-{
-	__m256i sum = _mm256_setzero_si256();
-	size_t i = 0;
-
-	for (; i + 16 <= n; i += 16) {
-		__m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(a + i)));
-		__m256i y = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(b + i)));
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, y));
-	}
-	__m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-	four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
-	four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1)));
-	int32_t total = _mm_cvtsi128_si32(four);
-	for (; i < n; i++)
-		total += a[i] * b[i];
-	return total;
-}
-
 float fm_dot_f32_avx2(const float *a, const float *b, size_t n)
 {
 	__m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();

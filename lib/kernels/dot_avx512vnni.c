@@ -3,23 +3,6 @@
 
 #include "lib/base/banned.h"
 
-/* vpdpbusd wants one side unsigned: a . b = (a + 128) . b - 128 . b, and a + 128 is a with its top bit
- * flipped. */
-int32_t fm_dot_s8_avx512vnni(const int8_t *a, const int8_t *b, size_t n)
-{
-	const __m512i offset = _mm512_set1_epi8(-128);
-	__m512i sum = _mm512_setzero_si512(), excess = _mm512_setzero_si512();
-
-	for (size_t i = 0; i < n; i += 64) {
-		__mmask64 mask = n - i >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << (n - i)) - 1;
-		__m512i x = _mm512_maskz_loadu_epi8(mask, a + i);
-		__m512i y = _mm512_maskz_loadu_epi8(mask, b + i);
-		sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(x, offset), y);
-		excess = _mm512_dpbusd_epi32(excess, offset, y);
-	}
-	return _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, excess));
-}
-
 float fm_dot_f32_avx512vnni(const float *a, const float *b, size_t n)
 {
 	__m512 sum = _mm512_setzero_ps();

@@ -8,6 +8,7 @@
 #include "lib/kernels/gemm_u8s8.h"
 #include "lib/kernels/max_pool.h"
 #include "lib/kernels/quantize.h"
+#include "lib/kernels/scan.h"
 
 #include "lib/base/banned.h"
 
@@ -32,7 +33,8 @@ static const struct fm_kernels table[] = {
                         .quantize_columns = fm_quantize_columns_scalar,
                         .dwconv_f32 = fm_dwconv_f32_scalar,
                         .max_pool_f32 = fm_max_pool_f32_scalar,
-                        .dot_s8 = fm_dot_s8_scalar,
+                        .scan_u4s8 = fm_scan_u4s8_scalar,
+                        .dot_u4s8 = fm_dot_u4s8_scalar,
                         .dot_f32 = fm_dot_f32_scalar,
                 },
 #if defined(__x86_64__)
@@ -55,7 +57,8 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_sse41,
                         .dwconv_f32 = fm_dwconv_f32_sse41,
                         .max_pool_f32 = fm_max_pool_f32_scalar,
-                        .dot_s8 = fm_dot_s8_sse41,
+                        .scan_u4s8 = fm_scan_u4s8_sse41,
+                        .dot_u4s8 = fm_dot_u4s8_sse41,
                         .dot_f32 = fm_dot_f32_sse41,
                 },
         [FM_ISA_AVX2] =
@@ -78,7 +81,8 @@ static const struct fm_kernels table[] = {
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .max_pool_f32 = fm_max_pool_f32_avx2,
-                        .dot_s8 = fm_dot_s8_avx2,
+                        .scan_u4s8 = fm_scan_u4s8_avx2,
+                        .dot_u4s8 = fm_dot_u4s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
         [FM_ISA_AVXVNNI] =
@@ -101,7 +105,8 @@ static const struct fm_kernels table[] = {
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .max_pool_f32 = fm_max_pool_f32_avx2,
-                        .dot_s8 = fm_dot_s8_avx2,
+                        .scan_u4s8 = fm_scan_u4s8_avxvnni,
+                        .dot_u4s8 = fm_dot_u4s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
         [FM_ISA_AVX512VLVNNI] =
@@ -124,7 +129,8 @@ static const struct fm_kernels table[] = {
                         .quantize_columns = fm_quantize_columns_avx2,
                         .dwconv_f32 = fm_dwconv_f32_avx2,
                         .max_pool_f32 = fm_max_pool_f32_avx2,
-                        .dot_s8 = fm_dot_s8_avx2,
+                        .scan_u4s8 = fm_scan_u4s8_avx512vlvnni,
+                        .dot_u4s8 = fm_dot_u4s8_avx2,
                         .dot_f32 = fm_dot_f32_avx2,
                 },
         [FM_ISA_AVX512VNNI] =
@@ -147,7 +153,8 @@ static const struct fm_kernels table[] = {
                         .quantize_columns = fm_quantize_columns_avx512vnni,
                         .dwconv_f32 = fm_dwconv_f32_avx512vnni,
                         .max_pool_f32 = fm_max_pool_f32_avx512vnni,
-                        .dot_s8 = fm_dot_s8_avx512vnni,
+                        .scan_u4s8 = fm_scan_u4s8_avx512vnni,
+                        .dot_u4s8 = fm_dot_u4s8_avx512vnni,
                         .dot_f32 = fm_dot_f32_avx512vnni,
                 },
 #elif defined(__aarch64__)
@@ -170,7 +177,8 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_neon,
                         .dwconv_f32 = fm_dwconv_f32_neon,
                         .max_pool_f32 = fm_max_pool_f32_scalar,
-                        .dot_s8 = fm_dot_s8_neon,
+                        .scan_u4s8 = fm_scan_u4s8_neon,
+                        .dot_u4s8 = fm_dot_u4s8_neon,
                         .dot_f32 = fm_dot_f32_neon,
                 },
         [FM_ISA_NEONDOT] =
@@ -192,7 +200,8 @@ static const struct fm_kernels table[] = {
                         .quantize_rows = fm_quantize_rows_neon,
                         .dwconv_f32 = fm_dwconv_f32_neon,
                         .max_pool_f32 = fm_max_pool_f32_scalar,
-                        .dot_s8 = fm_dot_s8_neondot,
+                        .scan_u4s8 = fm_scan_u4s8_neondot,
+                        .dot_u4s8 = fm_dot_u4s8_neondot,
                         .dot_f32 = fm_dot_f32_neon,
                 },
 #endif

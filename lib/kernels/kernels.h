@@ -94,6 +94,25 @@ struct fm_dwconv_shape {
 	size_t pad_top, pad_left; /* out_h, out_w already account for bottom and right */
 };
 
+/*
+ * Sixteen faces, by four bits of each dimension, so that a vector holds the same dimensions of all and no sum
+ * crosses lanes. Line g of 64 bytes: byte 4 * face + t holds dimension 8 g + t in its low nibble and 8 g + 4
+ * + t in its high one.
+ */
+#define FM_SCAN_FACES   16
+#define FM_SCAN_DIM_MAX 4096 /* sums stay below 2^24, exact in f32 */
+
+struct fm_scan_block {
+	const uint8_t *nibbles; /* [dim / 8][64] */
+	const float *scales;    /* [FM_SCAN_FACES] */
+	const float *residuals; /* [FM_SCAN_FACES] */
+};
+
+/* One probe's part of the bounds. */
+struct fm_scan_terms {
+	float offset, scale, norm, fixed, least;
+};
+
 struct fm_kernels {
 	enum fm_isa isa;
 
@@ -126,8 +145,20 @@ struct fm_kernels {
 	 */
 	void (*max_pool_f32)(float *out, const float *in, const struct fm_dwconv_shape *shape);
 
-	/* Sum of a[i] * b[i], s32-exact for n <= 65536. For gallery search over s8 codes. */
-	int32_t (*dot_s8)(const int8_t *a, const int8_t *b, size_t n);
+	/*
+	 * For gallery search: the scan of a block, for each of `count` probes. probes [count][dim]; dim is a
+	 * multiple of 32, at most FM_SCAN_DIM_MAX; sums [count][FM_SCAN_FACES], exact; masks [count]: bit f
+	 * is set where upper[f] >= least, by separate float operations in the order written: upper[f] =
+	 * ((float)sum - offset) * scales[f] * scale + (residuals[f] * norm + fixed)
+	 */
+	void (*scan_u4s8)(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
+	        const int8_t *probes, const struct fm_scan_terms *terms, size_t count, size_t dim);
+
+	/*
+	 * Sum of (row[i] & 15) * probe[i] + (row[i] >> 4) * probe[half + i], i < half, exact; half is a
+	 * multiple of 16, at most FM_SCAN_DIM_MAX / 2.
+	 */
+	int32_t (*dot_u4s8)(const uint8_t *row, const int8_t *probe, size_t half);
 
 	/*
 	 * Sum of a[i] * b[i] in f32 with sixteen interleaved accumulators (element i goes to lane i % 16,

@@ -30,7 +30,7 @@ static struct fm_keymap_entry *probe(const struct fm_keymap *map, int64_t key)
 {
 	size_t mask = map->capacity - 1, i = hash(key) & mask;
 
-	while (map->entries[i].pointer && map->entries[i].key != key)
+	while (map->entries[i].shelf && map->entries[i].key != key)
 		i = (i + 1) & mask;
 	return &map->entries[i];
 }
@@ -39,7 +39,7 @@ struct fm_keymap_entry *fm_keymap_find(const struct fm_keymap *map, int64_t key)
 {
 	struct fm_keymap_entry *entry = map->capacity ? probe(map, key) : NULL;
 
-	return entry && entry->pointer ? entry : NULL;
+	return entry && entry->shelf ? entry : NULL;
 }
 
 bool fm_keymap_reserve(struct fm_keymap *map)
@@ -55,16 +55,16 @@ bool fm_keymap_reserve(struct fm_keymap *map)
 	if (!grown.entries)
 		return false;
 	for (size_t i = 0; i < map->capacity; i++)
-		if (map->entries[i].pointer)
+		if (map->entries[i].shelf)
 			*probe(&grown, map->entries[i].key) = map->entries[i];
 	free(map->entries);
 	*map = grown;
 	return true;
 }
 
-void fm_keymap_insert(struct fm_keymap *map, int64_t key, void *pointer, uint32_t slot)
+void fm_keymap_insert(struct fm_keymap *map, int64_t key, uint32_t shelf, uint32_t slot)
 {
-	*probe(map, key) = (struct fm_keymap_entry){.key = key, .pointer = pointer, .slot = slot};
+	*probe(map, key) = (struct fm_keymap_entry){.key = key, .shelf = shelf, .slot = slot};
 	map->count++;
 }
 
@@ -80,7 +80,7 @@ void fm_keymap_remove(struct fm_keymap *map, int64_t key)
 		return;
 	size_t mask = map->capacity - 1, gap = (size_t)(found - map->entries);
 
-	for (size_t i = (gap + 1) & mask; map->entries[i].pointer; i = (i + 1) & mask) {
+	for (size_t i = (gap + 1) & mask; map->entries[i].shelf; i = (i + 1) & mask) {
 		size_t home = hash(map->entries[i].key) & mask;
 
 		if (((i - home) & mask) < ((i - gap) & mask))

@@ -1,305 +1,224 @@
 #include "lib/search/store.h"
 
 #include "lib/base/mem.h"
-#include "lib/base/size.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
 
-#define FACES_MAX ((size_t)UINT32_MAX - FM_CHUNK_FACES)
+#define FACES_MAX ((size_t)UINT32_MAX - FM_PAGE_FACES)
 
-static struct fm_shelf_face *face_at(const struct fm_shelf *shelf, uint32_t slot)
+bool fm_store_init(struct fm_store *store, size_t dim)
 {
-	return &shelf->chunks[slot / FM_CHUNK_FACES]->faces[slot % FM_CHUNK_FACES];
-}
-
-static struct fm_codes_info *info_at(const struct fm_shelf *shelf, uint32_t slot)
-{
-	return &shelf->chunks[slot / FM_CHUNK_FACES]->info[slot % FM_CHUNK_FACES];
-}
-
-static int8_t *codes_at(const struct fm_store *store, const struct fm_shelf *shelf, uint32_t slot)
-{
-	return shelf->chunks[slot / FM_CHUNK_FACES]->codes + slot % FM_CHUNK_FACES * store->code_stride;
-}
-
-static float *floats_at(const struct fm_store *store, const struct fm_shelf *shelf, uint32_t slot)
-{
-	return shelf->chunks[slot / FM_CHUNK_FACES]->floats + slot % FM_CHUNK_FACES * store->float_stride;
-}
-
-void fm_store_init(struct fm_store *store, size_t dim)
-{
-	*store = (struct fm_store){
-	        .dim = dim,
-	        .code_stride = (dim + 63) / 64 * 64,
-	        .float_stride = (dim + 15) / 16 * 16,
-	};
+	*store = (struct fm_store){0};
+	return fm_tree_init(&store->tree, dim);
 }
 
 void fm_store_done(struct fm_store *store)
 {
-	for (size_t i = 0; i < store->collections.capacity; i++)
-		if (store->collections.entries[i].pointer)
-			fm_store_free_shelf(store, store->collections.entries[i].pointer);
-	fm_keymap_done(&store->collections);
+	for (size_t i = 0; i < store->shelf_count; i++)
+		free(store->shelves[i].rings);
+	free(store->shelves);
 	fm_keymap_done(&store->people);
 	fm_keymap_done(&store->faces);
+	fm_tree_done(&store->tree);
 }
 
-static void free_chunk(const struct fm_store *store, struct fm_chunk *chunk)
+/* The number of a collection's shelf, from 1; 0 where there is none. */
+static uint32_t find_shelf(const struct fm_store *store, int64_t collection_key)
 {
-	if (!chunk)
-		return;
-	if (chunk->codes)
-		fm_wipe(chunk->codes, FM_CHUNK_FACES * store->code_stride);
-	if (chunk->floats)
-		fm_wipe(chunk->floats, FM_CHUNK_FACES * store->float_stride * sizeof(float));
-	free(chunk->codes);
-	free(chunk->floats);
-	free(chunk);
+	const struct fm_view *view = fm_state_find(store->tree.state, collection_key);
+
+	if (!view || view->face_count == 0)
+		return 0;
+	return fm_keymap_find(&store->faces, fm_view_lane(view, 0)->face_key)->shelf;
 }
 
-static struct fm_chunk *create_chunk(const struct fm_store *store)
+/* A shelf that is free; 0 for want of memory. */
+static uint32_t make_shelf(struct fm_store *store)
 {
-	struct fm_chunk *chunk = fm_calloc(1, sizeof(*chunk));
+	size_t i = 0;
 
-	if (!chunk)
-		return NULL;
-	chunk->codes = fm_aligned_alloc(FM_CHUNK_FACES * store->code_stride);
-	chunk->floats = fm_aligned_alloc(FM_CHUNK_FACES * store->float_stride * sizeof(float));
-	if (!chunk->codes || !chunk->floats) {
-		free_chunk(store, chunk);
-		return NULL;
+	while (i < store->shelf_count && store->shelves[i].used)
+		i++;
+	if (i == store->shelf_count) {
+		struct fm_shelf *grown = reallocarray(store->shelves, i + 1, sizeof(*grown));
+
+		if (!grown)
+			return 0;
+		store->shelves = grown;
+		store->shelves[store->shelf_count++] = (struct fm_shelf){0};
 	}
-	return chunk;
+	return (uint32_t)i + 1;
 }
 
-void fm_store_free_shelf(const struct fm_store *store, struct fm_shelf *shelf)
+static bool grow_rings(struct fm_shelf *shelf, size_t count)
 {
-	if (!shelf)
-		return;
-	for (size_t i = 0; i < shelf->chunk_count; i++)
-		free_chunk(store, shelf->chunks[i]);
-	free(shelf->chunks);
-	free(shelf->people);
-	free(shelf);
-}
-
-const struct fm_shelf *fm_store_find(const struct fm_store *store, int64_t collection_key)
-{
-	const struct fm_keymap_entry *entry = fm_keymap_find(&store->collections, collection_key);
-
-	return entry ? entry->pointer : NULL;
-}
-
-/* Doubles an array that is full. */
-static bool grow(void **array, size_t count, size_t *capacity, size_t size)
-{
-	if (count < *capacity)
+	if (count < shelf->capacity)
 		return true;
-	size_t wanted = *capacity ? *capacity * 2 : 16;
-	void *grown = reallocarray(*array, wanted, size);
+	size_t capacity = shelf->capacity ? shelf->capacity + shelf->capacity / 2 : 16;
+	struct fm_shelf_ring *grown = reallocarray(shelf->rings, capacity, sizeof(*grown));
 
 	if (!grown)
 		return false;
-	*array = grown;
-	*capacity = wanted;
+	shelf->rings = grown;
+	shelf->capacity = capacity;
 	return true;
 }
 
-/* Room for one more face of one more person. */
-static bool reserve(struct fm_store *store, struct fm_shelf *shelf)
+static void link_face(struct fm_shelf *shelf, uint32_t slot, uint32_t after)
 {
-	if (!fm_keymap_reserve(&store->collections) || !fm_keymap_reserve(&store->people) ||
-	        !fm_keymap_reserve(&store->faces))
-		return false;
-	if (!grow((void **)&shelf->people, shelf->people_count, &shelf->people_capacity,
-	            sizeof(*shelf->people)))
-		return false;
-	if (shelf->face_count < shelf->chunk_count * FM_CHUNK_FACES)
-		return true;
-	if (!grow((void **)&shelf->chunks, shelf->chunk_count, &shelf->chunk_capacity,
-	            sizeof(*shelf->chunks)))
-		return false;
-	struct fm_chunk *chunk = create_chunk(store);
+	struct fm_shelf_ring *rings = shelf->rings;
 
-	if (!chunk)
-		return false;
-	shelf->chunks[shelf->chunk_count++] = chunk;
-	return true;
-}
-
-static void link_face(struct fm_shelf *shelf, uint32_t person, uint32_t slot)
-{
-	struct fm_shelf_face *face = face_at(shelf, slot),
-	                     *first = face_at(shelf, shelf->people[person].face);
-
-	face->person = person;
-	face->next = shelf->people[person].face;
-	face->previous = first->previous;
-	face_at(shelf, first->previous)->next = slot;
-	first->previous = slot;
+	rings[slot] = (struct fm_shelf_ring){.next = rings[after].next, .previous = after};
+	rings[rings[after].next].previous = slot;
+	rings[after].next = slot;
 }
 
 enum fm_status fm_store_add(struct fm_store *store, int64_t collection_key, int64_t person_key,
-        int64_t face_key, const float *embedding, const int8_t *codes, const struct fm_codes_info *info,
-        struct fm_error *err)
+        int64_t face_key, const int8_t *codes, const struct fm_codes_info *info, struct fm_error *err)
 {
-	struct fm_keymap_entry *collection = fm_keymap_find(&store->collections, collection_key);
-	struct fm_keymap_entry *person = fm_keymap_find(&store->people, person_key);
-	struct fm_shelf *shelf = collection ? collection->pointer : NULL;
+	const struct fm_keymap_entry *person = fm_keymap_find(&store->people, person_key);
+	uint32_t number = person ? person->shelf : find_shelf(store, collection_key);
 
 	if (fm_keymap_find(&store->faces, face_key))
 		return fm_fail(err, FM_E_CONFLICT, "index: face %lld is in already", (long long)face_key);
-	if (person && person->pointer != shelf)
+	if (person && store->shelves[number - 1].collection_key != collection_key)
 		return fm_fail(err, FM_E_CONFLICT, "index: person %lld is in another collection",
 		        (long long)person_key);
-	if (shelf && shelf->face_count >= FACES_MAX)
+	if (!number)
+		number = make_shelf(store);
+	struct fm_view *view = number && fm_keymap_reserve(&store->people) && fm_keymap_reserve(&store->faces)
+	                               ? fm_tree_view(&store->tree, collection_key, false)
+	                               : NULL;
+
+	if (view && view->face_count >= FACES_MAX)
 		return fm_fail(err, FM_E_TOO_LARGE, "index: a collection holds %zu faces", FACES_MAX);
-	if (!shelf) {
-		shelf = fm_calloc(1, sizeof(*shelf));
-		if (!shelf)
-			return fm_fail(err, FM_E_NOMEM, "index: no memory for a collection");
-		shelf->collection_key = collection_key;
-	}
-	if (!reserve(store, shelf)) {
-		if (!collection)
-			fm_store_free_shelf(store, shelf);
+	if (!view || !grow_rings(&store->shelves[number - 1], view->face_count))
 		return fm_fail(err, FM_E_NOMEM, "index: no memory for a face");
-	}
+	const uint32_t slot = (uint32_t)view->face_count;
+	struct fm_block *block = fm_tree_block(&store->tree, &view, slot, false);
 
-	/* Nothing below can fail. The reservation may have moved the maps' entries. */
-	uint32_t slot = (uint32_t)shelf->face_count++;
-	struct fm_shelf_face *face = face_at(shelf, slot);
+	if (!block)
+		return fm_fail(err, FM_E_NOMEM, "index: no memory for a face");
 
-	memcpy(floats_at(store, shelf, slot), embedding, store->dim * sizeof(float));
-	memcpy(codes_at(store, shelf, slot), codes, store->code_stride);
-	*info_at(shelf, slot) = *info;
-	face->key = face_key;
-	if (!collection)
-		fm_keymap_insert(&store->collections, collection_key, shelf, 0);
-	fm_keymap_insert(&store->faces, face_key, shelf, slot);
+	/* Nothing below can fail. The reservation may have moved the map's entries. */
+	struct fm_shelf *shelf = &store->shelves[number - 1];
+
+	shelf->used = true;
+	shelf->collection_key = collection_key;
+	fm_block_put(block, slot % FM_SCAN_FACES, person_key, face_key, codes, info);
+	view->face_count++;
+	fm_keymap_insert(&store->faces, face_key, number, slot);
 	person = fm_keymap_find(&store->people, person_key);
 	if (person) {
-		link_face(shelf, person->slot, slot);
+		link_face(shelf, slot, person->slot);
 	} else {
-		uint32_t newcomer = (uint32_t)shelf->people_count++;
-
-		shelf->people[newcomer] = (struct fm_shelf_person){.key = person_key, .face = slot};
-		face->person = newcomer;
-		face->next = face->previous = slot;
-		fm_keymap_insert(&store->people, person_key, shelf, newcomer);
+		shelf->rings[slot] = (struct fm_shelf_ring){.next = slot, .previous = slot};
+		fm_keymap_insert(&store->people, person_key, number, slot);
+		view->people_count++;
 	}
 	return FM_OK;
 }
 
-/* The last person takes the place of one without faces. */
-static void remove_person_slot(struct fm_store *store, struct fm_shelf *shelf, uint32_t person)
+/* Takes a face out of its person's ring; the person goes with the last one. */
+static void unlink_face(struct fm_store *store, struct fm_shelf *shelf, struct fm_view *view, uint32_t slot,
+        int64_t person_key)
 {
-	uint32_t last = (uint32_t)shelf->people_count - 1;
+	const struct fm_shelf_ring ring = shelf->rings[slot];
 
-	fm_keymap_remove(&store->people, shelf->people[person].key);
-	if (person != last) {
-		uint32_t slot = shelf->people[last].face;
-
-		shelf->people[person] = shelf->people[last];
-		fm_keymap_find(&store->people, shelf->people[person].key)->slot = person;
-		do {
-			face_at(shelf, slot)->person = person;
-			slot = face_at(shelf, slot)->next;
-		} while (slot != shelf->people[last].face);
-	}
-	shelf->people_count--;
-}
-
-static void unlink_face(struct fm_store *store, struct fm_shelf *shelf, uint32_t slot)
-{
-	struct fm_shelf_face *face = face_at(shelf, slot);
-
-	if (face->next == slot) {
-		remove_person_slot(store, shelf, face->person);
+	if (ring.next == slot) {
+		fm_keymap_remove(&store->people, person_key);
+		view->people_count--;
 		return;
 	}
-	face_at(shelf, face->previous)->next = face->next;
-	face_at(shelf, face->next)->previous = face->previous;
-	shelf->people[face->person].face = face->next;
+	shelf->rings[ring.previous].next = ring.next;
+	shelf->rings[ring.next].previous = ring.previous;
+	fm_keymap_find(&store->people, person_key)->slot = ring.next;
 }
 
-/* Moves an entry with all that points at it. */
-static void move_face(struct fm_store *store, struct fm_shelf *shelf, uint32_t from, uint32_t to)
+/* The last face takes the place of one that went. */
+static void relink_face(struct fm_store *store, struct fm_shelf *shelf, const struct fm_lane *face,
+        uint32_t from, uint32_t to)
 {
-	struct fm_shelf_face *face = face_at(shelf, to);
+	const struct fm_shelf_ring ring = shelf->rings[from];
 
-	memcpy(codes_at(store, shelf, to), codes_at(store, shelf, from), store->code_stride);
-	memcpy(floats_at(store, shelf, to), floats_at(store, shelf, from),
-	        store->float_stride * sizeof(float));
-	*info_at(shelf, to) = *info_at(shelf, from);
-	*face = *face_at(shelf, from);
-	if (face->next == from) { /* alone in its ring */
-		face->next = face->previous = to;
+	if (ring.next == from) {
+		shelf->rings[to] = (struct fm_shelf_ring){.next = to, .previous = to};
 	} else {
-		face_at(shelf, face->previous)->next = to;
-		face_at(shelf, face->next)->previous = to;
+		shelf->rings[to] = ring;
+		shelf->rings[ring.previous].next = to;
+		shelf->rings[ring.next].previous = to;
 	}
-	shelf->people[face->person].face = to;
-	fm_keymap_find(&store->faces, face->key)->slot = to;
+	fm_keymap_find(&store->people, face->person_key)->slot = to;
+	fm_keymap_find(&store->faces, face->face_key)->slot = to;
 }
 
-static void remove_slot(struct fm_store *store, struct fm_shelf *shelf, uint32_t slot)
+static void release_shelf(struct fm_shelf *shelf)
 {
-	uint32_t last = (uint32_t)shelf->face_count - 1;
+	free(shelf->rings);
+	*shelf = (struct fm_shelf){0};
+}
 
-	unlink_face(store, shelf, slot);
-	fm_keymap_remove(&store->faces, face_at(shelf, slot)->key);
-	if (slot != last)
-		move_face(store, shelf, last, slot);
-	fm_wipe(codes_at(store, shelf, last), store->code_stride);
-	fm_wipe(floats_at(store, shelf, last), store->float_stride * sizeof(float));
-	memset(info_at(shelf, last), 0, sizeof(struct fm_codes_info));
-	memset(face_at(shelf, last), 0, sizeof(struct fm_shelf_face));
-	shelf->face_count--;
-	if (last % FM_CHUNK_FACES == 0)
-		free_chunk(store, shelf->chunks[--shelf->chunk_count]);
-	if (shelf->face_count == 0) {
-		fm_keymap_remove(&store->collections, shelf->collection_key);
-		fm_store_free_shelf(store, shelf);
+static void remove_slot(struct fm_store *store, uint32_t number, uint32_t slot)
+{
+	struct fm_shelf *shelf = &store->shelves[number - 1];
+	struct fm_view *view = fm_tree_view(&store->tree, shelf->collection_key, true);
+	const uint32_t last = (uint32_t)view->face_count - 1;
+	const struct fm_lane *going = fm_view_lane(view, slot);
+
+	unlink_face(store, shelf, view, slot, going->person_key);
+	fm_keymap_remove(&store->faces, going->face_key);
+	if (last == 0) {
+		fm_tree_drop_view(&store->tree, shelf->collection_key);
+		release_shelf(shelf);
+		return;
 	}
+	if (slot != last) {
+		struct fm_block *block = fm_tree_block(&store->tree, &view, slot, true);
+		const uint32_t end = last / FM_SCAN_FACES;
+
+		fm_block_copy(block, slot % FM_SCAN_FACES,
+		        view->pages[end / FM_PAGE_BLOCKS]->blocks[end % FM_PAGE_BLOCKS],
+		        last % FM_SCAN_FACES);
+		relink_face(store, shelf, fm_block_lane(block, slot % FM_SCAN_FACES), last, slot);
+	}
+	if (last % FM_SCAN_FACES == 0)
+		fm_tree_drop_block(&store->tree, view, last / FM_SCAN_FACES);
+	else
+		fm_block_clear(fm_tree_block(&store->tree, &view, last, true), last % FM_SCAN_FACES);
+	view->face_count = last;
 }
 
 void fm_store_remove_face(struct fm_store *store, int64_t face_key)
 {
-	struct fm_keymap_entry *entry = fm_keymap_find(&store->faces, face_key);
+	const struct fm_keymap_entry *entry = fm_keymap_find(&store->faces, face_key);
 
 	if (entry)
-		remove_slot(store, entry->pointer, entry->slot);
+		remove_slot(store, entry->shelf, entry->slot);
 }
 
 void fm_store_remove_person(struct fm_store *store, int64_t person_key)
 {
-	struct fm_keymap_entry *entry;
+	const struct fm_keymap_entry *entry;
 
 	/* The person goes with their last face; a removal moves others, so each look is a fresh one. */
-	while ((entry = fm_keymap_find(&store->people, person_key))) {
-		struct fm_shelf *shelf = entry->pointer;
-
-		remove_slot(store, shelf, shelf->people[entry->slot].face);
-	}
+	while ((entry = fm_keymap_find(&store->people, person_key)))
+		remove_slot(store, entry->shelf, entry->slot);
 }
 
-struct fm_shelf *fm_store_detach(struct fm_store *store, int64_t collection_key)
+void fm_store_remove_collection(struct fm_store *store, int64_t collection_key)
 {
-	struct fm_keymap_entry *entry = fm_keymap_find(&store->collections, collection_key);
-	struct fm_shelf *shelf = entry ? entry->pointer : NULL;
+	const struct fm_view *view = fm_state_find(store->tree.state, collection_key);
+	const uint32_t number = find_shelf(store, collection_key);
 
-	if (!shelf)
-		return NULL;
-	for (uint32_t slot = 0; slot < shelf->face_count; slot++)
-		fm_keymap_remove(&store->faces, face_at(shelf, slot)->key);
-	for (size_t person = 0; person < shelf->people_count; person++)
-		fm_keymap_remove(&store->people, shelf->people[person].key);
-	fm_keymap_remove(&store->collections, collection_key);
-	return shelf;
+	if (!number)
+		return;
+	for (size_t slot = 0; slot < view->face_count; slot++) {
+		fm_keymap_remove(&store->faces, fm_view_lane(view, slot)->face_key);
+		fm_keymap_remove(&store->people, fm_view_lane(view, slot)->person_key);
+	}
+	fm_tree_drop_view(&store->tree, collection_key);
+	release_shelf(&store->shelves[number - 1]);
 }

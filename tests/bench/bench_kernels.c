@@ -23,7 +23,7 @@
 #define REPEATS      11
 #define SAMPLE_S     0.002
 #define CALLS_MAX    100000
-#define GALLERY_ROWS 200000 /* more than any cache holds, at 512 bytes a row */
+#define GALLERY_ROWS 192000 /* more than any cache holds, at 512 bytes a row */
 
 static double now_s(void)
 {
@@ -469,18 +469,29 @@ struct gallery {
 	const struct fm_kernels *kernels;
 	const int8_t *codes;
 	const float *floats;
-	size_t rows, dim;
+	size_t rows, dim, probes;
 	volatile float sink;
 };
 
-static void run_dot_s8(void *work)
+/* The first 16 rows are the probes, all of it is blocks of 16 faces at four bits. */
+static void run_scan(void *work)
 {
+	static const float ones[FM_SCAN_FACES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 	struct gallery *g = work;
-	int32_t sum = 0;
+	struct fm_scan_terms terms[16] = {0};
+	int32_t sums[16 * FM_SCAN_FACES];
+	uint16_t masks[16];
 
-	for (size_t i = 0; i < g->rows; i++)
-		sum ^= g->kernels->dot_s8(g->codes, g->codes + i * g->dim, g->dim);
-	g->sink = (float)sum;
+	for (size_t p = 0; p < g->probes; p++)
+		terms[p] = (struct fm_scan_terms){.scale = 1, .norm = 1, .least = 1};
+	for (size_t face = 0; face < g->rows; face += FM_SCAN_FACES) {
+		const struct fm_scan_block block = {.nibbles = (const uint8_t *)g->codes + face * g->dim / 2,
+		        .scales = ones,
+		        .residuals = ones};
+
+		g->kernels->scan_u4s8(sums, masks, &block, g->codes, terms, g->probes, g->dim);
+		g->sink = masks[0];
+	}
 }
 
 static void run_dot_f32(void *work)
@@ -504,24 +515,30 @@ static void run_read(void *work)
 	g->sink = (float)sum;
 }
 
-static void bench_dot(const struct fm_kernels *kernels, const int8_t *codes, const float *floats)
+static void bench_search(const struct fm_kernels *kernels, const int8_t *codes, const float *floats)
 {
-	printf("\ndot %s, 512 dimensions\n", fm_isa_name(kernels->isa));
-	for (size_t rows = 40; rows <= GALLERY_ROWS; rows *= 5000) {
-		struct gallery g = {
-		        .kernels = kernels, .codes = codes, .floats = floats, .rows = rows, .dim = 512};
-		double s8 = time_s(run_dot_s8, &g);
-		printf("%7zu rows: s8 %7.1f ns %6.1f GB/s", rows, s8 / (double)rows * 1e9,
-		        (double)rows * 512 / s8 * 1e-9);
-		if (rows < GALLERY_ROWS) {
-			double f32 = time_s(run_dot_f32, &g);
-			printf("   f32 %7.1f ns %6.1f GB/s\n", f32 / (double)rows * 1e9,
-			        (double)rows * 2048 / f32 * 1e-9);
-		} else {
-			printf("   (a read of one word a line: %.1f GB/s)\n",
-			        (double)rows * 512 / time_s(run_read, &g) * 1e-9);
+	static const size_t probes[] = {1, 2, 4, 8, 16};
+
+	printf("\nscan %s, 512 dimensions at four bits; dot_f32\n", fm_isa_name(kernels->isa));
+	for (size_t rows = 48; rows <= GALLERY_ROWS; rows *= 4000) {
+		for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+			struct gallery g = {.kernels = kernels,
+			        .codes = codes,
+			        .rows = rows,
+			        .dim = 512,
+			        .probes = probes[i]};
+			double seconds = time_s(run_scan, &g);
+			printf("%7zu rows, %2zu probes: %7.1f ns a row %7.1f ns a row and probe %6.1f GB/s\n",
+			        rows, probes[i], seconds / (double)rows * 1e9,
+			        seconds / (double)(rows * probes[i]) * 1e9,
+			        (double)rows * 256 / seconds * 1e-9);
 		}
 	}
+	struct gallery g = {
+	        .kernels = kernels, .codes = codes, .floats = floats, .rows = GALLERY_ROWS, .dim = 512};
+	printf("a read of one word a line: %.1f GB/s", (double)g.rows * 512 / time_s(run_read, &g) * 1e-9);
+	g.rows = 40;
+	printf("   dot_f32: %.1f ns\n", time_s(run_dot_f32, &g) / (double)g.rows * 1e9);
 }
 
 /* For scripts. Far apart, so that one busy moment does not lower a bound. */
@@ -569,7 +586,7 @@ int main(int argc, char **argv)
 		bench_products(kernels, false);
 		bench_products(kernels, true);
 		bench_depthwise(kernels);
-		bench_dot(kernels, codes, floats);
+		bench_search(kernels, codes, floats);
 	}
 	free(codes);
 	free(floats);

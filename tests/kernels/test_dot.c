@@ -5,56 +5,6 @@
 
 #include "lib/base/banned.h"
 
-#define LONGEST 65536
-
-static void compare_s8(const int8_t *a, const int8_t *b, size_t n)
-{
-	int64_t expected = 0;
-
-	for (size_t i = 0; i < n; i++)
-		expected += a[i] * b[i];
-	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
-		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
-		if (kernels != NULL)
-			cr_assert_eq(kernels->dot_s8(a, b, n), expected, "%s: n %zu",
-			        fm_isa_name(kernels->isa), n);
-	}
-}
-
-Test(dot, s8_is_exact)
-{
-	struct random random = {1};
-
-	for (size_t n = 0; n <= 600; n++) {
-		int8_t *a = guarded_alloc(n), *b = guarded_alloc(n);
-		for (size_t i = 0; i < n; i++) {
-			a[i] = (int8_t)random_u32(&random);
-			b[i] = (int8_t)random_u32(&random);
-		}
-		compare_s8(a, b, n);
-		guarded_free(a, n);
-		guarded_free(b, n);
-	}
-}
-
-Test(dot, s8_extremes)
-{
-	const int8_t ends[] = {-128, -127, 127};
-	int8_t *a = guarded_alloc(LONGEST), *b = guarded_alloc(LONGEST);
-
-	for (size_t i = 0; i < 3; i++) {
-		for (size_t j = 0; j < 3; j++) {
-			memset(a, ends[i], LONGEST);
-			memset(b, ends[j], LONGEST);
-			compare_s8(a, b, LONGEST);
-			compare_s8(a, b, LONGEST - 1);
-			compare_s8(a, b, 512);
-		}
-	}
-	guarded_free(a, LONGEST);
-	guarded_free(b, LONGEST);
-}
-
 Test(dot, f32_gives_the_scalar_bits)
 {
 	struct random random = {2};

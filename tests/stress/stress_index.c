@@ -64,6 +64,18 @@ static const float *embedding_of(int64_t face_key)
 	return table[face_key % TABLE];
 }
 
+static enum fm_status fetch(void *context, const int64_t *face_keys, size_t count, float *ret_embeddings,
+        bool *ret_found, struct fm_error *err)
+{
+	(void)context;
+	(void)err;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(ret_embeddings + i * DIM, embedding_of(face_keys[i]), sizeof(table[0]));
+		ret_found[i] = true;
+	}
+	return FM_OK;
+}
+
 static int64_t person_of(int64_t face_key)
 {
 	return face_key < FIRST_MOVING ? face_key : face_key / FACES_PER_PERSON;
@@ -173,7 +185,7 @@ static void *search_some(void *argument)
 		int64_t collection = 1 + (int64_t)(next_random(&state) % 2);
 		const float *probe = table[next_random(&state) % TABLE];
 
-		if (fm_index_search(subject, collection, probe, LIMIT, hits, &count, &size, &err) != FM_OK)
+		if (fm_index_search(subject, collection, probe, 1, LIMIT, hits, &count, &size, &err) != FM_OK)
 			fail(err.message);
 		else
 			check_hits(collection, probe, hits, count, size);
@@ -191,7 +203,7 @@ int main(void)
 	struct fm_error err;
 
 	fill_table();
-	if (fm_index_create(DIM, &subject, &err) != FM_OK) {
+	if (fm_index_create(DIM, fetch, NULL, &subject, &err) != FM_OK) {
 		fprintf(stderr, "stress_index: %s\n", err.message);
 		return 1;
 	}

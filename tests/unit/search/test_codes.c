@@ -25,11 +25,21 @@ static void check_bound(const float *a, const float *b, size_t dim)
 	}
 	for (size_t i = dim; i < stride; i++)
 		cr_assert_eq(a_codes[i], 0);
-	double by_codes = (double)kernels->dot_s8(a_codes, b_codes, stride) * a_info.scale * b_info.scale;
-	double bound = a_info.residual * FM_NORM_MAX +
-	               fm_codes_norm(a_codes, dim, &a_info) * b_info.residual + fm_codes_slack(dim);
+	int64_t dot = 0, high = 0;
 
-	cr_assert_leq(fabs(kernels->dot_f32(a, b, dim) - by_codes), bound, "dim %zu", dim);
+	for (size_t i = 0; i < dim; i++) {
+		dot += a_codes[i] * b_codes[i];
+		high += a_codes[i] * (2 * ((b_codes[i] + FM_CODE_ZERO) & ~15) - (int)(2 * FM_CODE_MIDDLE));
+	}
+	double by_codes = (double)dot * a_info.scale * b_info.scale;
+	double by_high = (double)high / 2 * a_info.scale * b_info.scale;
+	double norm = fm_codes_norm(a_codes, dim, &a_info);
+	double fixed = a_info.residual * FM_NORM_MAX + fm_codes_slack(dim);
+	double bound = fixed + norm * b_info.residual;
+	float exact = kernels->dot_f32(a, b, dim);
+
+	cr_assert_leq(fabs(exact - by_codes), bound, "dim %zu", dim);
+	cr_assert_leq(fabs(exact - by_high), fixed + norm * b_info.high_residual, "dim %zu", dim);
 	/* A bound that excludes nobody would be true as well. */
 	cr_expect_lt(bound, 0.05, "dim %zu: %g", dim, bound);
 }
@@ -65,7 +75,7 @@ Test(codes, residual_and_norm_are_upper_bounds)
 	uint64_t state = 3;
 
 	for (int i = 0; i < 500; i++) {
-		long double residual = 0, norm = 0;
+		long double residual = 0, high_residual = 0, norm = 0;
 
 		random_unit(a, 512, &state);
 		fm_codes_make(a, 512, 512, codes, &info);
@@ -73,9 +83,14 @@ Test(codes, residual_and_norm_are_upper_bounds)
 			long double back = (long double)info.scale * codes[k];
 
 			residual += (a[k] - back) * (a[k] - back);
+			back = info.scale * (((codes[k] + FM_CODE_ZERO) & ~15) - FM_CODE_MIDDLE);
+			high_residual += (a[k] - back) * (a[k] - back);
+			back = (long double)info.scale * codes[k];
 			norm += back * back;
 		}
 		cr_assert(sqrtl(residual) <= info.residual);
+		cr_assert(sqrtl(high_residual) <= info.high_residual);
+		cr_assert(sqrtl(high_residual) > info.high_residual * 0.999L);
 		cr_assert(sqrtl(residual) > info.residual * 0.999L);
 		cr_assert(sqrtl(norm) <= fm_codes_norm(codes, 512, &info));
 	}
