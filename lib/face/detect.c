@@ -221,6 +221,11 @@ static enum fm_status run_tile(struct fm_detector *detector, const struct fm_ima
 	const struct fm_model *model = detector->model;
 	double x_px = level->left_px + column * level->step_x_px;
 	double y_px = level->top_px + row * level->step_y_px;
+	if (level->scale == 1) {
+		/* at whole pixels a tile is a copy, sharper and cheaper than what lies between them */
+		x_px = nearbyint(x_px);
+		y_px = nearbyint(y_px);
+	}
 	double width_px = model->width_px / level->scale, height_px = model->height_px / level->scale;
 	enum fm_status status = reserve(detector, detector->candidates_max, err);
 

@@ -253,11 +253,43 @@ static void resize_strip(const struct fm_image *source, const struct span *rows,
 	}
 }
 
+/* What resizing gives where every output pixel is one of the source's. */
+static void copy_rect(
+        const struct fm_image *source, int left, int top, uint8_t border, const struct fm_image *out)
+{
+	int first = left < 0 ? -left : 0, end = source->width_px - left;
+
+	end = end < out->width_px ? end : out->width_px;
+	for (int y = 0; y < out->height_px; y++) {
+		uint8_t *to = out->pixels + (size_t)y * out->stride_bytes;
+		if (top + y < 0 || top + y >= source->height_px || first >= end) {
+			memset(to, border, (size_t)out->width_px * 3);
+			continue;
+		}
+		memset(to, border, (size_t)first * 3);
+		memcpy(to + (size_t)first * 3,
+		        source->pixels + (size_t)(top + y) * source->stride_bytes +
+		                (size_t)(left + first) * 3,
+		        (size_t)(end - first) * 3);
+		memset(to + (size_t)end * 3, border, (size_t)(out->width_px - end) * 3);
+	}
+}
+
+/* Whether an edge lies at a pixel's, near enough to the image for an int. */
+static bool is_whole(double edge_px)
+{
+	return edge_px == nearbyint(edge_px) && fabs(edge_px) < 1 << 24;
+}
+
 void fm_image_resize_rect(const struct fm_image *source, double x_px, double y_px, double width_px,
         double height_px, uint8_t border, struct fm_image *out)
 {
 	struct span columns[STRIP_PX];
 
+	if (width_px == out->width_px && height_px == out->height_px && is_whole(x_px) && is_whole(y_px)) {
+		copy_rect(source, (int)x_px, (int)y_px, border, out);
+		return;
+	}
 	for (int strip = 0; strip < out->width_px; strip += STRIP_PX) {
 		int count = out->width_px - strip < STRIP_PX ? out->width_px - strip : STRIP_PX;
 		for (int i = 0; i < count; i++)
