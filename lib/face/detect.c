@@ -32,6 +32,11 @@ static const struct look {
 } looks[] = {{48, false}, {80, true}};
 #define LOOK_COUNT (sizeof(looks) / sizeof(looks[0]))
 
+/* Images from this size on are halved for what shows them at half their scale or less: an average of
+ * averages, and every tile reads a quarter. */
+#define HALVED_PIXELS_MIN (640 * 480)
+#define HALVES_MAX        4
+
 struct fm_detector {
 	const struct fm_model *model;
 	struct fm_session *session;
@@ -43,6 +48,9 @@ struct fm_detector {
 	size_t candidates_max;
 	struct fm_detection *found;
 	size_t found_count, found_capacity;
+	/* The image at hand at 1, 1/2, 1/4, ... of its size; the first is the caller's. */
+	struct fm_image scaled[HALVES_MAX + 1];
+	int halves;
 };
 
 /* ---- non-maximum suppression ---- */
@@ -202,21 +210,51 @@ static size_t show_tile(struct fm_detector *detector, float score_min)
 	        model, (const float *const *)detector->decoded, score_min, detector->candidates);
 }
 
+static void drop_image(struct fm_detector *detector)
+{
+	for (int i = 1; i <= detector->halves; i++)
+		fm_image_done(&detector->scaled[i]);
+	detector->halves = 0;
+}
+
+static enum fm_status take_image(
+        struct fm_detector *detector, const struct fm_image *image, struct fm_error *err)
+{
+	enum fm_status status = FM_OK;
+
+	detector->scaled[0] = *image;
+	detector->halves = 0;
+	while (status == FM_OK && detector->halves < HALVES_MAX) {
+		const struct fm_image *last = &detector->scaled[detector->halves];
+		if ((int64_t)last->width_px * last->height_px < HALVED_PIXELS_MIN)
+			break;
+		status = fm_image_shrink(last, 2, &detector->scaled[detector->halves + 1], err);
+		detector->halves += status == FM_OK;
+	}
+	return status;
+}
+
 /* The same with that rectangle of the image. */
-static size_t show(struct fm_detector *detector, const struct fm_image *image, double x_px, double y_px,
-        double scale, bool mirrored, float score_min)
+static size_t show(
+        struct fm_detector *detector, double x_px, double y_px, double scale, bool mirrored, float score_min)
 {
 	const struct fm_model *model = detector->model;
+	int half = 0;
 
-	fm_image_resize_rect(image, x_px, y_px, model->width_px / scale, model->height_px / scale,
-	        OUTSIDE_GRAY, &detector->tile);
+	for (; half < detector->halves && scale <= 0.5; half++) {
+		scale *= 2;
+		x_px /= 2;
+		y_px /= 2;
+	}
+	fm_image_resize_rect(&detector->scaled[half], x_px, y_px, model->width_px / scale,
+	        model->height_px / scale, OUTSIDE_GRAY, &detector->tile);
 	if (mirrored)
 		mirror(&detector->tile);
 	return show_tile(detector, score_min);
 }
 
-static enum fm_status run_tile(struct fm_detector *detector, const struct fm_image *image,
-        const struct fm_level *level, int column, int row, struct fm_error *err)
+static enum fm_status run_tile(
+        struct fm_detector *detector, const struct fm_level *level, int column, int row, struct fm_error *err)
 {
 	const struct fm_model *model = detector->model;
 	double x_px = level->left_px + column * level->step_x_px;
@@ -231,7 +269,7 @@ static enum fm_status run_tile(struct fm_detector *detector, const struct fm_ima
 
 	if (status != FM_OK)
 		return status;
-	size_t seen = show(detector, image, x_px, y_px, level->scale, false, model->score_min);
+	size_t seen = show(detector, x_px, y_px, level->scale, false, model->score_min);
 	struct fm_detection *first = detector->found + detector->found_count;
 	size_t count = 0;
 	for (size_t i = 0; i < seen; i++) {
@@ -279,8 +317,7 @@ static const struct fm_candidate *best_at(
 }
 
 /* The network's score for `box`, shown in the middle of its input. */
-static float score_again(struct fm_detector *detector, const struct fm_image *image, const struct fm_box *box,
-        const struct look *look)
+static float score_again(struct fm_detector *detector, const struct fm_box *box, const struct look *look)
 {
 	const struct fm_model *model = detector->model;
 	double scale = look->height_px / box->height_px;
@@ -288,7 +325,7 @@ static float score_again(struct fm_detector *detector, const struct fm_image *im
 	float height = (float)(look->height_px / model->height_px);
 	struct fm_box shown = {0.5F - width / 2, 0.5F - height / 2, width, height};
 
-	size_t count = show(detector, image, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
+	size_t count = show(detector, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
 	        box->y_px + box->height_px / 2 - model->height_px / scale / 2, scale, look->mirrored, 0);
 	const struct fm_candidate *best = best_at(detector, count, &shown);
 	return best ? best->score : 0;
@@ -298,7 +335,7 @@ static float score_again(struct fm_detector *detector, const struct fm_image *im
  * Merges what was found and looks again at what is not sure; the score becomes the mean over all looks.
  * Returns the number of detections kept.
  */
-static size_t settle(struct fm_detector *detector, const struct fm_image *image)
+static size_t settle(struct fm_detector *detector)
 {
 	size_t count = fm_detect_suppress(detector->found, detector->found_count, detector->model->iou_max);
 	size_t kept = 0;
@@ -307,7 +344,7 @@ static size_t settle(struct fm_detector *detector, const struct fm_image *image)
 		struct fm_detection detection = detector->found[i];
 		if (detection.score < detector->model->sure_min) {
 			for (size_t k = 0; k < LOOK_COUNT; k++)
-				detection.score += score_again(detector, image, &detection.box, &looks[k]);
+				detection.score += score_again(detector, &detection.box, &looks[k]);
 			detection.score /= 1 + LOOK_COUNT;
 			if (detection.score < detector->model->confirmed_min)
 				continue;
@@ -318,33 +355,47 @@ static size_t settle(struct fm_detector *detector, const struct fm_image *image)
 	return kept;
 }
 
-enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image *image, double min_face_px,
-        const struct fm_detection **ret_detections, size_t *ret_count, struct fm_error *err)
+/* Shows all tiles of all levels; what is found adds up. */
+static enum fm_status run_levels(
+        struct fm_detector *detector, const struct fm_level *levels, int count, struct fm_error *err)
 {
-	struct fm_level levels[FM_LEVELS_MAX];
-	int count = fm_levels_plan(detector->model, image->width_px, image->height_px, min_face_px, levels);
-
 	detector->found_count = 0;
 	for (int i = 0; i < count; i++) {
 		for (int tile = 0; tile < levels[i].columns * levels[i].rows; tile++) {
-			enum fm_status status = run_tile(detector, image, &levels[i],
-			        tile % levels[i].columns, tile / levels[i].columns, err);
+			enum fm_status status = run_tile(detector, &levels[i], tile % levels[i].columns,
+			        tile / levels[i].columns, err);
 			if (status != FM_OK)
 				return status;
 		}
 	}
-	*ret_count = settle(detector, image);
-	if (*ret_count == 0) {
+	return FM_OK;
+}
+
+enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image *image, double min_face_px,
+        const struct fm_detection **ret_detections, size_t *ret_count, struct fm_error *err)
+{
+	const struct fm_model *model = detector->model;
+	struct fm_level levels[FM_LEVELS_MAX];
+	int levels_count = fm_levels_plan(model, image->width_px, image->height_px, min_face_px, levels);
+	size_t count = 0;
+
+	enum fm_status status = take_image(detector, image, err);
+	if (status == FM_OK)
+		status = run_levels(detector, levels, levels_count, err);
+	if (status == FM_OK)
+		count = settle(detector);
+	if (status == FM_OK && count == 0) {
 		/* a face so near that it leaves the frame may take more border to be seen */
-		struct fm_level wide =
-		        fm_levels_wide_border(detector->model, image->width_px, image->height_px);
-		detector->found_count = 0;
-		enum fm_status status = run_tile(detector, image, &wide, 0, 0, err);
-		if (status != FM_OK)
-			return status;
-		*ret_count = settle(detector, image);
+		struct fm_level wide = fm_levels_wide_border(model, image->width_px, image->height_px);
+		status = run_levels(detector, &wide, 1, err);
+		if (status == FM_OK)
+			count = settle(detector);
 	}
+	drop_image(detector);
+	if (status != FM_OK)
+		return status;
 	*ret_detections = detector->found;
+	*ret_count = count;
 	return FM_OK;
 }
 
