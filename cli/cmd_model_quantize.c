@@ -1,101 +1,21 @@
 #include "cli/cli.h"
 #include "cli/json.h"
-#include "cli/output.h"
-#include "cli/quantize.h"
-#include "cli/ranges.h"
+#include "cli/quantize_job.h"
 #include "cli/tensors.h"
-#include "lib/base/file.h"
 #include "lib/base/size.h"
 #include "lib/face/pipeline.h"
-#include "lib/onnx/quantize.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/banned.h"
 
-#define PARSED_BYTES_MAX ((size_t)2 << 30)
+#define PERCENTILE 99.99
 
-struct job {
-	const char *in, *out;
-	const char *calibrate, *models_dir, *manifest; /* calibrate: a directory, or NULL */
-	long photos;
-	bool is_static;
-	struct fm_onnx_quantize_options options;
-	char *bytes;
-	size_t length;
-	struct fm_crops crops;
-	struct fm_ranges ranges;
-	struct fm_onnx_quantized quantized;
-	struct fm_net *net; /* the original in float32 */
-	struct fm_fidelity *fidelity;
-};
-
-static void job_done(struct job *job)
-{
-	free(job->bytes);
-	fm_crops_done(&job->crops);
-	fm_onnx_quantized_done(&job->quantized);
-	fm_ranges_done(&job->ranges);
-	fm_net_free(job->net);
-	free(job->fidelity);
-}
-
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat first, second;
-
-	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-	       first.st_ino == second.st_ino;
-}
-
-/* Quantizes again, now with the ranges of the activations. */
-static enum fm_status quantize_activations(struct job *job, struct fm_error *err)
-{
-	struct fm_onnx_quantize_options options = job->options;
-	struct fm_onnx_quantized quantized;
-	enum fm_status status =
-	        fm_ranges_measure(job->bytes, job->length, &job->quantized, &job->crops, &job->ranges, err);
-
-	if (status)
-		return status;
-	options.ranges = job->ranges.ranges;
-	options.range_count = job->ranges.count;
-	status = fm_onnx_quantize(job->bytes, job->length, &options, PARSED_BYTES_MAX, &quantized, err);
-	if (status)
-		return status;
-	fm_ranges_done(&job->ranges); /* their names go with what they were measured for */
-	fm_onnx_quantized_done(&job->quantized);
-	job->quantized = quantized;
-	return FM_OK;
-}
-
-/* Nothing is written before the result has been loaded and run. */
-static enum fm_status quantize(struct job *job, struct fm_error *err)
-{
-	if (is_same_file(job->in, job->out))
-		return fm_fail(err, FM_E_INVALID, "%s and %s are the same file: the original would be lost",
-		        job->in, job->out);
-	enum fm_status status = fm_file_read(job->in, FM_ONNX_FILE_BYTES_MAX, &job->bytes, &job->length, err);
-	if (status)
-		return status;
-	if (job->calibrate)
-		status = fm_crops_load(job->calibrate, (size_t)job->photos, job->models_dir, job->manifest,
-		        job->bytes, job->length, &job->crops, err);
-	if (!status)
-		status = fm_onnx_quantize(
-		        job->bytes, job->length, &job->options, PARSED_BYTES_MAX, &job->quantized, err);
-	if (!status && job->is_static)
-		status = quantize_activations(job, err);
-	if (!status)
-		status = fm_fidelity_measure(job->bytes, job->length, job->quantized.bytes,
-		        job->quantized.length, job->calibrate ? &job->crops : NULL, &job->net, &job->fidelity,
-		        err);
-	if (status)
-		return fm_fail_prefix(err, status, "cannot quantize %s", job->in);
-	return fm_output_write(job->out, job->quantized.bytes, job->quantized.length, err);
-}
+static const char *const methods[] = {[FM_RANGE_MINMAX] = "minmax",
+        [FM_RANGE_PERCENTILE] = "percentile",
+        [FM_RANGE_ENTROPY] = "entropy",
+        [FM_RANGE_MSE] = "mse"};
 
 static json_t *json_weights(const struct fm_onnx_quantized *quantized)
 {
@@ -128,7 +48,25 @@ static json_t *json_outputs(const struct fm_net *net, const struct fm_fidelity *
 	return array;
 }
 
-static json_t *report(const struct job *job)
+static void add_calibration(json_t *json, const struct fm_quantize_job *job)
+{
+	json_object_set_new(json, "misses", json_integer((json_int_t)job->crops.misses));
+	if (!job->is_static && !job->tunes)
+		return;
+	json_object_set_new(json, "inputs_calibrated", json_integer((json_int_t)job->calibration.count));
+	json_object_set_new(json, "held_out", json_boolean(job->is_held_out));
+	if (job->is_static)
+		json_object_set_new(json, "method", json_string(methods[job->rule.method]));
+	if (job->is_static && job->rule.method == FM_RANGE_PERCENTILE)
+		json_object_set_new(json, "percentile", json_real(job->rule.percentile));
+	if (!job->tunes)
+		return;
+	json_object_set_new(json, "tuned", json_integer((json_int_t)job->tuned));
+	json_object_set_new(json, "not_tuned", json_integer((json_int_t)job->tune_skipped));
+	json_object_set_new(json, "outputs_untuned", json_outputs(job->net, job->fidelity_untuned));
+}
+
+static json_t *report(const struct fm_quantize_job *job)
 {
 	const struct fm_onnx_quantized *quantized = &job->quantized;
 	size_t before = 0, after = 0;
@@ -146,14 +84,28 @@ static json_t *report(const struct job *job)
 	        "file_bytes_before", (json_int_t)job->length, "file_bytes", (json_int_t)quantized->length,
 	        "ratio", (double)job->length / (double)quantized->length, "weight_bytes_before",
 	        (json_int_t)before, "weight_bytes", (json_int_t)after, "inputs_compared",
-	        job->calibrate ? (int)job->crops.count : FM_FIDELITY_INPUTS, "outputs",
+	        job->calibrate ? (int)job->compared.count : FM_FIDELITY_INPUTS, "outputs",
 	        json_outputs(job->net, job->fidelity), "weights", json_weights(quantized));
 	if (json && job->calibrate)
-		json_object_set_new(json, "misses", json_integer((json_int_t)job->crops.misses));
+		add_calibration(json, job);
 	return json;
 }
 
-static void print_tables(const struct job *job)
+static void print_fidelity(
+        const struct fm_net *net, const struct fm_fidelity *fidelities, const char *heading)
+{
+	printf("\n%-24s %17s %10s %14s %10s\n", heading, "float32 run, mean", "worst", "int8 run, mean",
+	        "worst");
+	for (size_t i = 0; i < fm_net_output_count(net); i++) {
+		const struct fm_fidelity *fidelity = &fidelities[i];
+		char name[25];
+		snprintf(name, sizeof(name), "%s", fm_net_output(net, i)->name);
+		printf("%-24s %17.6f %10.6f %14.6f %10.6f\n", fm_printable(name), fidelity->float32_mean,
+		        fidelity->float32_min, fidelity->int8_mean, fidelity->int8_min);
+	}
+}
+
+static void print_tables(const struct fm_quantize_job *job)
 {
 	printf("\n%-24s %-8s %-16s %4s %12s %11s %8s\n", "layer", "op", "weight", "bits", "before KiB",
 	        "after KiB", "SNR dB");
@@ -169,36 +121,81 @@ static void print_tables(const struct job *job)
 		        snr);
 	}
 
-	printf("\n%-24s %17s %10s %14s %10s\n", "cosine to float32 of", "float32 run, mean", "worst",
-	        "int8 run, mean", "worst");
-	for (size_t i = 0; i < fm_net_output_count(job->net); i++) {
-		const struct fm_fidelity *fidelity = &job->fidelity[i];
-		char name[25];
-		snprintf(name, sizeof(name), "%s", fm_net_output(job->net, i)->name);
-		printf("%-24s %17.6f %10.6f %14.6f %10.6f\n", fm_printable(name), fidelity->float32_mean,
-		        fidelity->float32_min, fidelity->int8_mean, fidelity->int8_min);
-	}
+	if (job->fidelity_untuned)
+		print_fidelity(job->net, job->fidelity_untuned, "before --tune, cosine of");
+	print_fidelity(job->net, job->fidelity, "cosine to float32 of");
+}
+
+static bool parse_method(const char *name, enum fm_range_method *ret_method)
+{
+	for (size_t i = 0; i < FM_ARRAY_SIZE(methods); i++)
+		if (strcmp(methods[i], name) == 0) {
+			*ret_method = (enum fm_range_method)i;
+			return true;
+		}
+	return false;
+}
+
+struct words {
+	const char *per, *activations, *method;
+	long bits;
+};
+
+/* What the options say together; FM_EXIT_OK or FM_EXIT_USAGE. */
+static int settle(const struct fm_command *command, const struct words *words, struct fm_quantize_job *job)
+{
+	job->is_static = strcmp(words->activations, "static") == 0;
+	job->options.per_tensor = strcmp(words->per, "tensor") == 0;
+	job->options.bits = (unsigned)words->bits;
+	if (words->bits % 2)
+		return fm_usage_error(command, "--bits: %ld is none of 8, 6 and 4", words->bits);
+	if (strcmp(words->per, "channel") != 0 && !job->options.per_tensor)
+		return fm_usage_error(command, "--per: '%s' is neither channel nor tensor", words->per);
+	if (strcmp(words->activations, "dynamic") != 0 && !job->is_static)
+		return fm_usage_error(
+		        command, "--activations: '%s' is neither dynamic nor static", words->activations);
+	if (job->is_static && !job->calibrate)
+		return fm_usage_error(command, "--activations static needs --calibrate DIR");
+	if (job->tunes && !job->calibrate)
+		return fm_usage_error(command, "--tune needs --calibrate DIR");
+	if (job->tunes && (job->options.per_tensor || job->options.asymmetric))
+		return fm_usage_error(command, "--tune goes with neither --per tensor nor --asymmetric");
+	if (words->method && !job->is_static)
+		return fm_usage_error(command, "--method is for --activations static");
+	if (words->method && !parse_method(words->method, &job->rule.method))
+		return fm_usage_error(command,
+		        "--method: '%s' is none of minmax, percentile, entropy and mse", words->method);
+	if (job->rule.percentile > 0 && job->rule.method != FM_RANGE_PERCENTILE)
+		return fm_usage_error(command, "--percentile is for --method percentile");
+	if (job->rule.percentile == 0)
+		job->rule.percentile = PERCENTILE;
+	return FM_EXIT_OK;
 }
 
 static int model_quantize_run(struct fm_call *call)
 {
-	fm_cleanup(job_done) struct job job = {
+	fm_cleanup(fm_quantize_job_done) struct fm_quantize_job job = {
 	        .models_dir = call->models_dir, .manifest = fm_models_defaults.embedding, .photos = 64};
-	const char *per = "channel", *activations = "dynamic";
-	long bits = 8;
+	struct words words = {.per = "channel", .activations = "dynamic", .bits = 8};
 	bool as_json = false;
 	const struct fm_option options[] = {
-	        {"bits", FM_OPTION_COUNT, &bits, "8|6|4", "of each code; 6 and 4 are packed (default: 8)",
-	                .low = 4, .high = 8},
-	        {"per", FM_OPTION_TEXT, &per, "channel|tensor",
+	        {"bits", FM_OPTION_COUNT, &words.bits, "8|6|4",
+	                "of each code; 6 and 4 are packed (default: 8)", .low = 4, .high = 8},
+	        {"per", FM_OPTION_TEXT, &words.per, "channel|tensor",
 	                "one scale per output channel, or per weight (default: channel)"},
 	        {"asymmetric", FM_OPTION_FLAG, &job.options.asymmetric, NULL,
 	                "uint8 with a zero point, not int8 around zero"},
 	        {"float-depthwise", FM_OPTION_FLAG, &job.options.float_depthwise, NULL,
 	                "leave large grouped convolutions in float32, too"},
-	        {"activations", FM_OPTION_TEXT, &activations, "dynamic|static",
+	        {"activations", FM_OPTION_TEXT, &words.activations, "dynamic|static",
 	                "when they are quantized: as it runs, or by ranges from --calibrate (default: "
 	                "dynamic)"},
+	        {"method", FM_OPTION_TEXT, &words.method, "NAME",
+	                "static ranges: minmax, percentile, entropy or mse (default: minmax)"},
+	        {"percentile", FM_OPTION_SECONDS, &job.rule.percentile, "P",
+	                "of the values that lie in the range (default: 99.99)", .low = 50, .high = 100},
+	        {"tune", FM_OPTION_FLAG, &job.tunes, NULL,
+	                "fit codes, scales and biases to the faces of --calibrate, layer by layer"},
 	        {"calibrate", FM_OPTION_TEXT, &job.calibrate, "DIR",
 	                "compare on the faces in DIR/PERSON/PHOTO, not on made-up inputs"},
 	        {"photos", FM_OPTION_COUNT, &job.photos, "N", "at most so many of them (default: 64)",
@@ -213,35 +210,11 @@ static int model_quantize_run(struct fm_call *call)
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 2, 2, &result))
 		return result;
-	if (strcmp(per, "channel") != 0 && strcmp(per, "tensor") != 0) {
-		fm_complain("model quantize: --per: '%s' is neither channel nor tensor; see facematchctl "
-		            "model quantize --help",
-		        per);
-		return FM_EXIT_USAGE;
-	}
-	job.is_static = strcmp(activations, "static") == 0;
-	if (!job.is_static && strcmp(activations, "dynamic") != 0) {
-		fm_complain("model quantize: --activations: '%s' is neither dynamic nor static; see "
-		            "facematchctl model quantize --help",
-		        activations);
-		return FM_EXIT_USAGE;
-	}
-	if (job.is_static && !job.calibrate) {
-		fm_complain("model quantize: --activations static needs --calibrate DIR; see facematchctl "
-		            "model quantize --help");
-		return FM_EXIT_USAGE;
-	}
-	if (bits % 2) {
-		fm_complain("model quantize: --bits: %ld is none of 8, 6 and 4; see facematchctl model "
-		            "quantize --help",
-		        bits);
-		return FM_EXIT_USAGE;
-	}
-	job.options.bits = (unsigned)bits;
-	job.options.per_tensor = strcmp(per, "tensor") == 0;
+	if ((result = settle(call->command, &words, &job)))
+		return result;
 	job.in = call->operands[0];
 	job.out = call->operands[1];
-	enum fm_status status = quantize(&job, &err);
+	enum fm_status status = fm_quantize_job_run(&job, &err);
 	if (!status) {
 		json_t *json = report(&job);
 		if (as_json || !json) {
@@ -272,6 +245,10 @@ const struct fm_command fm_cmd_model_quantize = {
                 "convolutions under\n"
                 "16 to a channel, biases and slopes stay float32. Activations are quantized when the network "
                 "runs,\nunless --activations is static.\n"
+                "--tune chooses codes, scales and biases so that each layer's output on the faces of "
+                "--calibrate "
+                "comes near to\n"
+                "the original's, without labels; the last quarter of the faces is kept to tell what it won.\n"
                 "Prints size and signal-to-noise ratio of each weight, and the cosine of the outputs to the "
                 "original's in\n"
                 "float32, on made-up inputs or on faces.\n\n"

@@ -37,9 +37,12 @@ static bool widen(struct fm_onnx_range *range, const float *values, size_t count
 	return true;
 }
 
-/* ranges[0] is the network's input, the others are its outputs. */
+/*
+ * One run over the crops. ranges[0] is the network's input, the others are its outputs. Without histograms
+ * the ranges are widened to hold all values, with them the values are counted.
+ */
 static enum fm_status measure(const struct fm_net *net, const struct fm_crops *crops,
-        struct fm_ranges *ranges, struct fm_error *err)
+        struct fm_ranges *ranges, struct fm_range_histogram *histograms, struct fm_error *err)
 {
 	fm_cleanup(fm_session_freep) struct fm_session *session = NULL;
 	fm_cleanup(fm_tensors_done) struct fm_tensors tensors = {0};
@@ -54,21 +57,44 @@ static enum fm_status measure(const struct fm_net *net, const struct fm_crops *c
 		memcpy(tensors.inputs[0], crops->inputs + n * crops->elements,
 		        crops->elements * sizeof(float));
 		fm_tensors_run(&tensors, session);
-		bool finite = widen(&ranges->ranges[0], tensors.inputs[0], crops->elements);
-		for (size_t i = 1; i < ranges->count; i++)
-			finite &= widen(&ranges->ranges[i], tensors.outputs[i - 1],
-			        fm_net_output(net, i - 1)->elements);
-		if (!finite)
-			status = fm_fail(err, FM_E_UNSUPPORTED,
-			        "an activation is infinite or not a number on a calibration face");
+		for (size_t i = 0; !status && i < ranges->count; i++) {
+			const float *values = i ? tensors.outputs[i - 1] : tensors.inputs[0];
+			const size_t count = i ? fm_net_output(net, i - 1)->elements : crops->elements;
+
+			if (histograms)
+				fm_range_histogram_add(&histograms[i], values, count);
+			else if (!widen(&ranges->ranges[i], values, count))
+				status = fm_fail(err, FM_E_UNSUPPORTED,
+				        "an activation is infinite or not a number on a calibration face");
+		}
 		fm_progress_step(&progress);
 	}
 	fm_progress_end(&progress);
 	return status;
 }
 
+static enum fm_status choose(const struct fm_net *net, const struct fm_crops *crops,
+        const struct fm_range_rule *rule, struct fm_ranges *ranges, struct fm_error *err)
+{
+	fm_autofree struct fm_range_histogram *histograms = fm_calloc(ranges->count, sizeof(*histograms));
+	enum fm_status status;
+
+	if (!histograms)
+		return fm_fail(err, FM_E_NOMEM, "no memory for %zu histograms", ranges->count);
+	for (size_t i = 0; i < ranges->count; i++) {
+		histograms[i].low = ranges->ranges[i].low;
+		histograms[i].high = ranges->ranges[i].high;
+	}
+	if ((status = measure(net, crops, ranges, histograms, err)))
+		return status;
+	for (size_t i = 0; i < ranges->count; i++)
+		fm_range_choose(&histograms[i], rule, &ranges->ranges[i].low, &ranges->ranges[i].high);
+	return FM_OK;
+}
+
 enum fm_status fm_ranges_measure(const void *bytes, size_t length, const struct fm_onnx_quantized *quantized,
-        const struct fm_crops *crops, struct fm_ranges *ret_ranges, struct fm_error *err)
+        const struct fm_crops *crops, const struct fm_range_rule *rule, struct fm_ranges *ret_ranges,
+        struct fm_error *err)
 {
 	fm_cleanup(fm_ranges_done) struct fm_ranges ranges = {0};
 	fm_cleanup(fm_net_freep) struct fm_net *net = NULL;
@@ -96,7 +122,8 @@ enum fm_status fm_ranges_measure(const void *bytes, size_t length, const struct 
 	if ((status = fm_onnx_tap(bytes, length, names, ranges.count - 1, PARSED_BYTES_MAX, &tapped,
 	             &tapped_length, err)) ||
 	        (status = fm_net_load_memory(tapped, tapped_length, &options, &net, err)) ||
-	        (status = measure(net, crops, &ranges, err)))
+	        (status = measure(net, crops, &ranges, NULL, err)) ||
+	        (rule->method != FM_RANGE_MINMAX && (status = choose(net, crops, rule, &ranges, err))))
 		return status;
 	*ret_ranges = ranges;
 	ranges = (struct fm_ranges){0};

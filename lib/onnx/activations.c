@@ -59,13 +59,23 @@ static enum fm_status insert(struct fm_onnx_edit *edit, size_t at, const char *o
 	return fm_onnx_add_constant(edit, node, 2, "zero", FM_ONNX_UINT8, 0, NULL, &zero, err);
 }
 
+static void grid_of(const struct fm_onnx_range *range, float *ret_scale, uint8_t *ret_zero)
+{
+	const float low = fminf(0.0f, range->low), high = fmaxf(0.0f, range->high);
+	const float scale = (float)(((double)high - (double)low) / 255.0);
+	const bool usable = scale >= FLT_MIN;
+
+	*ret_scale = usable ? scale : 1.0f;
+	*ret_zero = usable ? (uint8_t)fminf(255.0f, nearbyintf(-low / scale)) : 0;
+}
+
 static enum fm_status quantize_activation(struct fm_onnx_edit *edit, const struct fm_onnx_range *range,
         struct fm_onnx_quantized *quantized, struct fm_error *err)
 {
 	Onnx__GraphProto *graph = edit->message->graph;
-	const float low = fminf(0.0f, range->low), high = fmaxf(0.0f, range->high);
 	char codes[FM_ONNX_LABEL_BYTES], values[FM_ONNX_LABEL_BYTES];
-	float scale = (float)(((double)high - (double)low) / 255.0), zero = 0.0f;
+	float scale;
+	uint8_t zero;
 	enum fm_status status;
 	size_t first = 0;
 
@@ -73,19 +83,15 @@ static enum fm_status quantize_activation(struct fm_onnx_edit *edit, const struc
 		first++;
 	if (first == graph->n_node)
 		return FM_OK;
-	if (scale < FLT_MIN)
-		scale = 1.0f;
-	else
-		zero = fminf(255.0f, nearbyintf(-low / scale));
+	grid_of(range, &scale, &zero);
 	fm_onnx_edit_name(edit, "codes", codes);
 	fm_onnx_edit_name(edit, "values", values);
 	for (size_t i = first; i < graph->n_node; i++)
 		if (takes(graph->node[i], range->name, quantized) &&
 		        (status = fm_onnx_set_input(graph->node[i], 0, values, err)))
 			return status;
-	if ((status = insert(edit, first, "DequantizeLinear", codes, values, scale, (uint8_t)zero, err)) ||
-	        (status = insert(
-	                 edit, first, "QuantizeLinear", range->name, codes, scale, (uint8_t)zero, err)))
+	if ((status = insert(edit, first, "DequantizeLinear", codes, values, scale, zero, err)) ||
+	        (status = insert(edit, first, "QuantizeLinear", range->name, codes, scale, zero, err)))
 		return status;
 	quantized->activation_count++;
 	return FM_OK;

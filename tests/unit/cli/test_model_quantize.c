@@ -1,6 +1,7 @@
 /* model quantize on the real networks: the size, the report, what is refused, and what the file computes. */
 #include "lib/base/cleanup.h"
 #include "lib/base/file.h"
+#include "lib/base/size.h"
 #include "lib/cpu/cpu.h"
 #include "lib/nn/session.h"
 #include "tests/support/ctl.h"
@@ -179,8 +180,74 @@ Test(model_quantize, static_activations_come_from_the_faces)
 	test_ctl_result_done(&result);
 }
 
+Test(model_quantize, each_way_to_static_ranges_is_taken)
+{
+	static const char *const methods[] = {"percentile", "entropy", "mse"};
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH], faces[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	make_faces(faces);
+	for (size_t i = 0; i < FM_ARRAY_SIZE(methods); i++) {
+		struct test_ctl_result result =
+		        test_ctl_run("model", "quantize", "--json", "--activations", "static", "--method",
+		                methods[i], "--calibrate", faces, model, test_ctl_path("q8.onnx", out), NULL);
+		cr_assert_eq(result.status, 0, "%s", result.err);
+		json_t *json = test_ctl_json(result.out);
+		const json_t *output = json_array_get(json_object_get(json, "outputs"), 0);
+		cr_expect_str_eq(json_string_value(json_object_get(json, "method")), methods[i]);
+		cr_expect_eq(test_ctl_number(json, "quantized_activations"), 34);
+		cr_expect_gt(test_ctl_number(output, "int8_cosine_min"), 0.9, "%s", methods[i]);
+		json_decref(json);
+		test_ctl_result_done(&result);
+	}
+}
+
+Test(model_quantize, fewer_bits_are_smaller_and_tuning_wins_some_back)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH], faces[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	struct test_ctl_result result = test_ctl_run("model", "quantize", "--json", "--bits", "4", "--tune",
+	        "--calibrate", make_faces(faces), model, test_ctl_path("q4.onnx", out), NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	const json_t *tuned = json_array_get(json_object_get(json, "outputs"), 0);
+	const json_t *untuned = json_array_get(json_object_get(json, "outputs_untuned"), 0);
+	cr_expect_eq(test_ctl_number(json, "bits"), 4);
+	cr_expect_eq(test_ctl_number(json, "tuned"), 34);
+	cr_expect_eq(test_ctl_number(json, "not_tuned"), 0);
+	cr_expect_leq(test_ctl_number(json, "file_bytes"), 850000);
+	cr_expect(json_is_false(json_object_get(json, "held_out")));
+	cr_expect_gt(test_ctl_number(tuned, "float32_cosine_mean"),
+	        test_ctl_number(untuned, "float32_cosine_mean") + 0.1);
+	cr_expect_gt(test_ctl_number(tuned, "int8_cosine_mean"), 0.9);
+	json_decref(json);
+	test_ctl_result_done(&result);
+}
+
 Test(model_quantize, called_wrongly)
 {
+	static const struct {
+		const char *option, *value, *message;
+	} cases[] = {
+	        {"--bits", "5", "none of 8, 6 and 4"},
+	        {"--bits", "3", "out of range"},
+	        {"--method", "mse", "--method is for --activations static"},
+	        {"--percentile", "99", "--percentile is for --method percentile"},
+	        {"--tune", "--json", "--tune needs --calibrate"},
+	};
+
+	for (size_t i = 0; i < FM_ARRAY_SIZE(cases); i++)
+		test_ctl_expect_usage_error(test_ctl_run("model", "quantize", cases[i].option, cases[i].value,
+		                                    "a.onnx", "b.onnx", NULL),
+		        cases[i].message);
+	test_ctl_expect_usage_error(
+	        test_ctl_run("model", "quantize", "--activations", "static", "--calibrate", ".", "--method",
+	                "magic", "a.onnx", "b.onnx", NULL),
+	        "none of minmax, percentile");
+	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "--tune", "--calibrate", ".", "--per",
+	                                    "tensor", "a.onnx", "b.onnx", NULL),
+	        "goes with neither");
 	test_ctl_expect_usage_error(
 	        test_ctl_run("model", "quantize", "--activations", "static", "a.onnx", "b.onnx", NULL),
 	        "needs --calibrate");
