@@ -1,13 +1,17 @@
 /*
- * quantize_columns for AVX2 and AVX-512BW. A lane is a row: ranges need no reduction across lanes, divisions
- * are shared by a vector of rows, and the codes are turned around, sixteen terms at a time, once they are
- * bytes.
+ * quantize_columns for SSE4.1, NEON, AVX2 and AVX-512BW. A lane is a row: ranges need no reduction across
+ * lanes, divisions are shared by a vector of rows, and the codes are turned around, sixteen terms at a time,
+ * once they are bytes.
  */
 #ifndef FM_KERNELS_COLUMNS_VECTOR_H
 #define FM_KERNELS_COLUMNS_VECTOR_H
 
 #include "lib/kernels/columns.h"
 #include "lib/kernels/vector.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #define LANES FM_VECTOR_LANES
 #define TERMS 16 /* codes of one row that are stored at once */
@@ -27,7 +31,7 @@ typedef __m512i bytes;
 #define HIGH_32(a, b)  _mm512_unpackhi_epi32(a, b)
 #define LOW_64(a, b)   _mm512_unpacklo_epi64(a, b)
 #define HIGH_64(a, b)  _mm512_unpackhi_epi64(a, b)
-#else
+#elif defined(__AVX2__)
 typedef __m256i bytes;
 #define BROADCAST(x)   _mm256_broadcastsi128_si256(x)
 #define ROUND(x)       ((fm_vector_int)_mm256_cvtps_epi32((__m256)(x)))
@@ -40,6 +44,37 @@ typedef __m256i bytes;
 #define HIGH_32(a, b)  _mm256_unpackhi_epi32(a, b)
 #define LOW_64(a, b)   _mm256_unpacklo_epi64(a, b)
 #define HIGH_64(a, b)  _mm256_unpackhi_epi64(a, b)
+#else
+typedef int32_t bytes __attribute__((vector_size(16)));
+#if defined(__aarch64__)
+#define ROUND(x)       ((fm_vector_int)vcvtnq_s32_f32((float32x4_t)(x)))
+#define MAX_S32(a, b)  ((bytes)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
+#define MAX_U32(a, b)  ((bytes)vmaxq_u32((uint32x4_t)(a), (uint32x4_t)(b)))
+#define PACK_S16(a, b) vcombine_s16(vqmovn_s32((int32x4_t)(a)), vqmovn_s32((int32x4_t)(b)))
+#define PACK_U8(a, b)  vcombine_u8(vqmovun_s16(a), vqmovun_s16(b))
+#define SHUFFLE(a, b)  ((bytes)vqtbl1q_u8(a, b))
+#else
+#define ROUND(x)       ((fm_vector_int)_mm_cvtps_epi32((__m128)(x)))
+#define MAX_S32(a, b)  ((bytes)_mm_max_epi32((__m128i)(a), (__m128i)(b)))
+#define MAX_U32(a, b)  ((bytes)_mm_max_epu32((__m128i)(a), (__m128i)(b)))
+#define PACK_S16(a, b) _mm_packs_epi32((__m128i)(a), (__m128i)(b))
+#define PACK_U8(a, b)  _mm_packus_epi16(a, b)
+#define SHUFFLE(a, b)  ((bytes)_mm_shuffle_epi8(a, b))
+#endif
+#define LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LOW_64(a, b)  __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define HIGH_64(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#endif
+
+/* Four terms of four rows to four rows of four terms: where each byte comes from. */
+static const uint8_t turned[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+#if defined(__aarch64__)
+#define TURN vld1q_u8(turned)
+#elif defined(__AVX2__)
+#define TURN BROADCAST(_mm_loadu_si128((const __m128i *)turned))
+#else
+#define TURN _mm_loadu_si128((const __m128i *)turned)
 #endif
 
 /* The 128-bit lanes, to rows that are four apart. */
@@ -50,9 +85,12 @@ FM_INLINE void store_lanes(uint8_t *to, size_t k_padded, bytes from)
 	_mm_storeu_si128((__m128i *)(to + 4 * k_padded), _mm512_extracti32x4_epi32(from, 1));
 	_mm_storeu_si128((__m128i *)(to + 8 * k_padded), _mm512_extracti32x4_epi32(from, 2));
 	_mm_storeu_si128((__m128i *)(to + 12 * k_padded), _mm512_extracti32x4_epi32(from, 3));
-#else
+#elif defined(__AVX2__)
 	_mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(from));
 	_mm_storeu_si128((__m128i *)(to + 4 * k_padded), _mm256_extracti128_si256(from, 1));
+#else
+	(void)k_padded;
+	memcpy(to, &from, sizeof(from));
 #endif
 }
 
@@ -65,12 +103,16 @@ FM_INLINE void store_quant(struct fm_row_quant *to, fm_vector scale, fm_vector_i
 
 	_mm512_storeu_si512(to, _mm512_permutex2var_epi32((__m512i)scale, pairs, (__m512i)zero));
 	_mm512_storeu_si512(to + 8, _mm512_permutex2var_epi32((__m512i)scale, later, (__m512i)zero));
-#else
+#elif defined(__AVX2__)
 	const __m256i low = _mm256_unpacklo_epi32((__m256i)scale, (__m256i)zero);
 	const __m256i high = _mm256_unpackhi_epi32((__m256i)scale, (__m256i)zero);
 
 	_mm256_storeu_si256((__m256i *)to, _mm256_permute2x128_si256(low, high, 0x20));
 	_mm256_storeu_si256((__m256i *)(to + 4), _mm256_permute2x128_si256(low, high, 0x31));
+#else
+	const bytes pairs[2] = {LOW_32((bytes)scale, zero), HIGH_32((bytes)scale, zero)};
+
+	memcpy(to, pairs, sizeof(pairs));
 #endif
 }
 
@@ -93,8 +135,6 @@ FM_INLINE fm_vector_int choose_int(fm_vector_int mask, fm_vector_int a, fm_vecto
 FM_INLINE void quantize_terms(uint8_t *to, size_t k_padded, const float *const *columns, size_t i,
         fm_vector inverse, fm_vector_int zero)
 {
-	/* Four terms of four rows to four rows of four terms. */
-	const bytes turn = BROADCAST(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
 	bytes fours[TERMS / 4];
 
 	FM_UNROLL
@@ -104,7 +144,7 @@ FM_INLINE void quantize_terms(uint8_t *to, size_t k_padded, const float *const *
 		FM_UNROLL
 		for (size_t j = 0; j < 4; j++)
 			s[j] = ROUND(fm_vector_load(columns[4 * v + j] + i) * inverse) + zero;
-		fours[v] = SHUFFLE(PACK_U8(PACK_S16(s[0], s[1]), PACK_S16(s[2], s[3])), turn);
+		fours[v] = SHUFFLE(PACK_U8(PACK_S16(s[0], s[1]), PACK_S16(s[2], s[3])), TURN);
 	}
 	const bytes a = LOW_32(fours[0], fours[1]), b = LOW_32(fours[2], fours[3]);
 	const bytes c = HIGH_32(fours[0], fours[1]), d = HIGH_32(fours[2], fours[3]);

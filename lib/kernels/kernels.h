@@ -126,7 +126,6 @@ struct fm_kernels {
 
 	/*
 	 * The same for the rows of a matrix that lies column by column, term t of row i being columns[t][i].
-	 * NULL where it would gain nothing over quantize_rows.
 	 */
 	void (*quantize_columns)(uint8_t *q, struct fm_row_quant *quant, const float *const *columns,
 	        size_t m, size_t k, size_t k_padded);

@@ -44,7 +44,7 @@ static void compare_columns(const float *a, size_t m, size_t k, size_t k_padded)
 		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
 		struct codes codes = {.m = m, .k_padded = k_padded};
 
-		if (kernels == NULL || kernels->quantize_columns == NULL)
+		if (kernels == NULL)
 			continue;
 		codes.q = guarded_alloc(m * k_padded);
 		codes.quant = guarded_alloc(m * sizeof(*codes.quant));
