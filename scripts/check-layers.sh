@@ -150,7 +150,7 @@ compile_header() {
 	local isa=
 	case $1 in
 	*_sse41.h | *vec4.h) isa=-msse4.1 ;;
-	*_avx2.h | *_vnni256.h | *columns_vector.h) isa="-mavx2 -mfma" ;;
+	*_avx2.h | *_vnni256.h | *columns_vector.h | *f32_vector.h) isa="-mavx2 -mfma" ;;
 	*_avx512*.h) isa="-mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni" ;;
 	esac
 	[ -z "$isa" ] || [[ $(${CC:-gcc} -dumpmachine) == x86_64* ]] || return 0
