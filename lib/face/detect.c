@@ -275,7 +275,9 @@ static enum fm_status run_tile(
 	for (size_t i = 0; i < seen; i++) {
 		const struct fm_candidate *candidate = &detector->candidates[i];
 		const float *corners = candidate->corners;
-		if (!(corners[2] > corners[0]) || !(corners[3] > corners[1]) ||
+		double shorter_px =
+		        fmin((corners[2] - corners[0]) * width_px, (corners[3] - corners[1]) * height_px);
+		if (!(shorter_px > 0) || shorter_px > level->largest_px ||
 		        is_cut(detector, level, column, row, corners))
 			continue;
 		struct fm_detection *detection = &first[count++];

@@ -1,6 +1,7 @@
 #include "lib/face/levels.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "lib/base/banned.h"
 
@@ -9,8 +10,15 @@
 /* The first level shows the image at 1 / BORDER of the network's input. */
 #define BORDER      1.5
 #define WIDE_BORDER 2.2
-/* A tiled level answers for faces up to this many times FACE_MIN_PX; the next coarser one for larger ones. */
-#define LEVEL_RATIO 2.5
+/*
+ * A tiled level answers for faces up to `ratio` times FACE_MIN_PX, the next coarser one for larger ones. A
+ * larger ratio means fewer levels and more overlap; which needs the fewest tiles depends on the image's size.
+ */
+#define RATIO_MIN  1.6
+#define RATIO_MAX  3.0
+#define RATIO_STEP 0.05
+/* The network's boxes of one face differ by so much between two levels. */
+#define LARGEST_SLACK 1.25
 /* Longer side of a face's box to the shorter. */
 #define FACE_ASPECT 1.4
 /* Border around the image in tiled levels. */
@@ -39,7 +47,7 @@ static void lay_tiles(int side_px, double tile_px, double overlap_px, double sca
 static struct fm_level plan_level(const struct fm_model *model, int width_px, int height_px, double scale,
         double overlap_px, double margin_px)
 {
-	struct fm_level level = {.scale = scale};
+	struct fm_level level = {.scale = scale, .largest_px = INFINITY};
 
 	lay_tiles(width_px, model->width_px, overlap_px, scale, margin_px, &level.columns, &level.left_px,
 	        &level.step_x_px);
@@ -60,7 +68,7 @@ struct fm_level fm_levels_wide_border(const struct fm_model *detection, int widt
 	return plan_level(detection, width_px, height_px, scale, 0, 0);
 }
 
-int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
+static int plan(const struct fm_model *model, int width_px, int height_px, double min_face_px, double ratio,
         struct fm_level ret_levels[FM_LEVELS_MAX])
 {
 	double coarsest = fitting_scale(model, width_px, height_px) / BORDER,
@@ -69,11 +77,37 @@ int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, do
 
 	ret_levels[count++] = plan_level(model, width_px, height_px, coarsest, 0, 0);
 	while (scale > coarsest && count < FM_LEVELS_MAX) {
-		double next = fmax(scale / LEVEL_RATIO, coarsest);
+		double next = fmax(scale / ratio, coarsest);
 		double largest_px = FACE_MIN_PX * scale / next * FACE_ASPECT;
 		ret_levels[count++] = plan_level(
 		        model, width_px, height_px, scale, largest_px + 2 * FM_LEVEL_CUT_PX, MARGIN_PX);
+		ret_levels[count - 1].largest_px = FACE_MIN_PX / next * LARGEST_SLACK;
 		scale = next;
+	}
+	return count;
+}
+
+static int tiles_in_all(const struct fm_level *levels, int count)
+{
+	int tiles = 0;
+
+	for (int i = 0; i < count; i++)
+		tiles += levels[i].columns * levels[i].rows;
+	return tiles;
+}
+
+int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
+        struct fm_level ret_levels[FM_LEVELS_MAX])
+{
+	struct fm_level tried[FM_LEVELS_MAX];
+	int count = plan(model, width_px, height_px, min_face_px, RATIO_MAX, ret_levels);
+
+	for (double ratio = RATIO_MAX - RATIO_STEP; ratio >= RATIO_MIN; ratio -= RATIO_STEP) {
+		int levels = plan(model, width_px, height_px, min_face_px, ratio, tried);
+		if (tiles_in_all(tried, levels) >= tiles_in_all(ret_levels, count))
+			continue;
+		memcpy(ret_levels, tried, sizeof(tried));
+		count = levels;
 	}
 	return count;
 }

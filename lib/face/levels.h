@@ -19,6 +19,9 @@ struct fm_level {
 	double scale; /* network pixels per image pixel */
 	double left_px, top_px, step_x_px, step_y_px;
 	int columns, rows;
+	/* Boxes whose shorter side (of the image) exceeds it are parts of faces that coarser levels show
+	 * whole. */
+	double largest_px;
 };
 
 /* A box that comes this near (network pixels) to an edge of a tile with more image behind it counts as cut.
