@@ -81,6 +81,7 @@ static enum fm_status shape_transpose(struct fm_graph *graph, struct fm_node *no
 
 	for (size_t i = 0; i < in->rank; i++)
 		dims[i] = in->dims[permutation->from[i]];
+	graph->values[node->outputs[0]].grid = in->grid;
 	return fm_value_set_shape(&graph->values[node->outputs[0]], in->type, in->rank, dims, node, err);
 }
 

@@ -27,6 +27,7 @@ static enum fm_status set_shape(
 	if (!status && out->elements != in->elements)
 		return fm_node_fail(node, err, FM_E_CORRUPT, "it makes %zu elements out of %zu",
 		        out->elements, in->elements);
+	out->grid = in->grid;
 	return status;
 }
 
