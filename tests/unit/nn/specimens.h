@@ -7,7 +7,7 @@
 
 #include "tests/unit/nn/net_fixture.h"
 
-#define SPECIMENS 6
+#define SPECIMENS 7
 
 /* An embedding network in small: convolutions, image order, a matrix. */
 FIXTURE struct test_onnx *specimen_embedding(void)
@@ -323,10 +323,59 @@ FIXTURE struct test_onnx *specimen_quantized(void)
 	return m;
 }
 
+/* Weights in 6 bits, packed, as lib/onnx writes them: unpacked before anything runs. */
+FIXTURE struct test_onnx *specimen_packed(void)
+{
+	struct test_onnx *m = test_onnx_new(13);
+	const int64_t channels = 4;
+	uint8_t packed[3 * 10], zeros[4] = {32, 32, 32, 32};
+
+	for (size_t i = 0; i < sizeof(packed); i++)
+		packed[i] = (uint8_t)(i * 73 + 11);
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 3, 4, 4});
+	test_onnx_raw(m, "packed", 2, 2, (int64_t[]){3, 10}, packed, sizeof(packed));
+	test_onnx_raw(m, "two", 2, 0, NULL, &(uint8_t){2}, 1);
+	test_onnx_raw(m, "six", 2, 0, NULL, &(uint8_t){6}, 1);
+	test_onnx_floats(m, "places", 2, (int64_t[]){1, 3}, (float[]){16, 4, 1});
+	test_onnx_ints(m, "flat", 1, (int64_t[]){-1});
+	test_onnx_ints(m, "sizes", 3, (int64_t[]){12, 24, 4});
+	test_onnx_ints(m, "shape_w", 4, (int64_t[]){4, 3, 1, 1});
+	test_onnx_ints(m, "shape_v", 2, (int64_t[]){4, 6});
+	test_onnx_floats(m, "ws", 1, &channels, (float[]){0.03f, 0.02f, 0.01f, 0.04f});
+	test_onnx_raw(m, "wz", 2, 1, &channels, zeros, 4);
+	test_onnx_floats(m, "vs", 0, NULL, &(float){0.05f});
+	test_onnx_raw(m, "vz", 2, 0, NULL, zeros, 1);
+	test_onnx_node(m, "BitShift", "packed,two", "up");
+	test_onnx_attribute_string(m, "direction", "LEFT");
+	test_onnx_node(m, "BitShift", "up,two", "low");
+	test_onnx_attribute_string(m, "direction", "RIGHT");
+	test_onnx_node(m, "BitShift", "packed,six", "high");
+	test_onnx_attribute_string(m, "direction", "RIGHT");
+	test_onnx_node(m, "Cast", "high", "floats");
+	test_onnx_attribute_int(m, "to", 1);
+	test_onnx_node(m, "MatMul", "places,floats", "sums");
+	test_onnx_node(m, "Cast", "sums", "last");
+	test_onnx_attribute_int(m, "to", 2);
+	test_onnx_node(m, "Concat", "low,last", "rows");
+	test_onnx_attribute_int(m, "axis", 0);
+	test_onnx_node(m, "Reshape", "rows,flat", "codes");
+	test_onnx_node(m, "Split", "codes,sizes", "part_w,part_v,rest");
+	test_onnx_node(m, "Reshape", "part_w,shape_w", "wq");
+	test_onnx_node(m, "DequantizeLinear", "wq,ws,wz", "w");
+	test_onnx_attribute_int(m, "axis", 0);
+	test_onnx_node(m, "Reshape", "part_v,shape_v", "vq");
+	test_onnx_node(m, "DequantizeLinear", "vq,vs,vz", "v");
+	test_onnx_node(m, "Conv", "x,w", "c");
+	test_onnx_node(m, "Relu", "c", "r");
+	test_onnx_node(m, "MatMul", "r,v", "y");
+	test_onnx_output(m, "y");
+	return m;
+}
+
 FIXTURE uint8_t *specimen(size_t index, size_t *ret_length)
 {
 	struct test_onnx *(*const make[SPECIMENS])(void) = {specimen_embedding, specimen_residual,
-	        specimen_boxes, specimen_transformer, specimen_detector, specimen_quantized};
+	        specimen_boxes, specimen_transformer, specimen_detector, specimen_quantized, specimen_packed};
 
 	return test_onnx_take(make[index](), ret_length);
 }
