@@ -15,7 +15,9 @@ struct fm_embed {
 	struct fm_session *session;
 	float *input;
 	size_t input_bytes;
-	float *mirrored; /* [dim]; NULL where the model does not flip */
+	bool flip;
+	float *mirrored; /* [dim]: of the mirror image */
+	float *upright;  /* [dim]: of the crop, for fm_embed_symmetry() */
 };
 
 void fm_embed_free(struct fm_embed *embed)
@@ -28,7 +30,10 @@ void fm_embed_free(struct fm_embed *embed)
 	free(embed->input);
 	if (embed->mirrored)
 		fm_wipe(embed->mirrored, embed->model->dim * sizeof(float));
+	if (embed->upright)
+		fm_wipe(embed->upright, embed->model->dim * sizeof(float));
 	free(embed->mirrored);
+	free(embed->upright);
 	free(embed);
 }
 FM_DEFINE_CLEANUP(struct fm_embed *, fm_embed_free);
@@ -41,11 +46,12 @@ enum fm_status fm_embed_create(
 	if (!embed)
 		return fm_fail(err, FM_E_NOMEM, "no memory for embeddings");
 	embed->model = model;
+	embed->flip = model->flip;
 	embed->input_bytes = fm_net_input(model->net, 0)->elements * sizeof(float);
 	embed->input = fm_aligned_alloc(embed->input_bytes);
-	if (model->flip)
-		embed->mirrored = fm_aligned_alloc(model->dim * sizeof(float));
-	if (!embed->input || (model->flip && !embed->mirrored))
+	embed->mirrored = fm_aligned_alloc(model->dim * sizeof(float));
+	embed->upright = fm_aligned_alloc(model->dim * sizeof(float));
+	if (!embed->input || !embed->mirrored || !embed->upright)
 		return fm_fail(err, FM_E_NOMEM, "no memory for embeddings");
 	enum fm_status status = fm_session_create(model->net, &embed->session, err);
 	if (status != FM_OK)
@@ -88,11 +94,27 @@ void fm_embed_run(struct fm_embed *embed, const struct fm_image *aligned, float 
 
 	fm_input_fill(embed->model, aligned, embed->input);
 	fm_session_run(embed->session, inputs, (float *const[]){ret_embedding});
-	if (embed->mirrored) {
+	if (embed->flip) {
 		mirror_input(embed);
 		fm_session_run(embed->session, inputs, (float *const[]){embed->mirrored});
 		for (size_t i = 0; i < embed->model->dim; i++)
 			ret_embedding[i] += embed->mirrored[i];
 	}
 	normalise(ret_embedding, embed->model->dim);
+}
+
+double fm_embed_symmetry(struct fm_embed *embed, const struct fm_image *aligned)
+{
+	const float *const *inputs = (const float *const[]){embed->input};
+	double cosine = 0;
+
+	fm_input_fill(embed->model, aligned, embed->input);
+	fm_session_run(embed->session, inputs, (float *const[]){embed->upright});
+	mirror_input(embed);
+	fm_session_run(embed->session, inputs, (float *const[]){embed->mirrored});
+	normalise(embed->upright, embed->model->dim);
+	normalise(embed->mirrored, embed->model->dim);
+	for (size_t i = 0; i < embed->model->dim; i++)
+		cosine += (double)embed->upright[i] * embed->mirrored[i];
+	return cosine;
 }

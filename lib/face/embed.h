@@ -19,4 +19,10 @@ void fm_embed_free(struct fm_embed *embed);
  */
 void fm_embed_run(struct fm_embed *embed, const struct fm_image *aligned, float *ret_embedding);
 
+/*
+ * How much a crop resembles its mirror image: the cosine of their two embeddings, whether or not the model
+ * flips. Nearly all faces are above 0.9; what is no face has no reason to be. Two runs of the network.
+ */
+double fm_embed_symmetry(struct fm_embed *embed, const struct fm_image *aligned);
+
 #endif

@@ -323,6 +323,7 @@ static const struct key {
         {"embedding", "template", read_template, 0, FOR_EMBEDDING, true, false},
         {"embedding", "dim", read_dim, FIELD(dim), FOR_EMBEDDING, true, false},
         {"embedding", "flip", read_flag, FIELD(flip), FOR_EMBEDDING, false, false},
+        {"embedding", "mirror_min", read_fraction, FIELD(mirror_min), FOR_EMBEDDING, false, false},
         {"calibration", "points", read_points, FIELD(calibration), FOR_EMBEDDING, false, true},
         {"calibration", "tail_scale", read_tail_scale, FIELD(calibration.tail_scale), FOR_EMBEDDING, false,
                 false},

@@ -26,6 +26,7 @@
  *	template = arcface112   ; five points in 112 x 112, docs/MODELS.md
  *	dim = 512               ; length of the one output
  *	flip = no               ; optional; yes: the crop and its mirror image together, at twice the time
+ *	mirror_min = 0.85       ; optional: lowest cosine to its mirror image of a face that was in doubt
  *	[calibration]           ; optional: without it nothing ever matches
  *	points = 0.131:1e-1,    ; cosine : false match rate, as measured; rising : falling; at least two.
  *	         0.195:3e-2     ; Goes on over indented lines.
@@ -82,6 +83,7 @@ struct fm_model {
 	/* embedding */
 	size_t dim;
 	bool flip;
+	float mirror_min; /* 0: mirror images are not asked */
 	struct fm_calibration calibration;
 	/* "name@" and the first 16 hex digits of SHA-256 over the file's digest and all that changes its
 	 * output: precision and preprocessing. Embeddings with different fingerprints are never compared. */

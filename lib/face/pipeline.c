@@ -21,8 +21,8 @@
 #define BOX_ENOUGH_PX 112
 /* Half the side of what landmarks and crops may look at, in heights of the box: a leaning face's corners. */
 #define REACH 1.0F
-/* A detection of less confidence whose landmarks do not come to rest is no face: a muzzle, a coat, a pattern.
- */
+/* Landmarks move further than this where there is no face to settle on: a muzzle, a coat, a pattern. A
+ * detection of less confidence is dropped for it. */
 #define DOUBTFUL_SCORE 0.95F
 #define UNREST_MAX     0.06F
 
@@ -346,6 +346,38 @@ static enum fm_status find_landmarks(struct fm_pipeline *pipeline, const struct 
 	return FM_OK;
 }
 
+static enum fm_status align(
+        struct fm_pipeline *pipeline, const struct frame *frame, struct fm_face *face, struct fm_error *err)
+{
+	float points[FM_POINTS][2];
+	struct fm_similarity to_crop;
+
+	get_landmarks(face, frame, points);
+	enum fm_status status =
+	        fm_align_fit((const float(*)[2])points, pipeline->aligned.width_px, &to_crop, err);
+	if (status != FM_OK)
+		return status;
+	return fm_align_sample(&frame->image, &to_crop, &pipeline->aligned, err);
+}
+
+/*
+ * Whether a detection is a face after all. Landmarks that do not come to rest speak against a doubtful one
+ * alone, and against a sure one together with a mirror image that is somebody else's.
+ */
+static enum fm_status is_face(struct fm_pipeline *pipeline, const struct frame *frame, struct fm_face *face,
+        float unrest, bool *ret_face, struct fm_error *err)
+{
+	float mirror_min = pipeline->models->embedding->mirror_min;
+
+	*ret_face = unrest <= UNREST_MAX || face->score >= DOUBTFUL_SCORE;
+	if (unrest <= UNREST_MAX || !*ret_face || mirror_min <= 0)
+		return FM_OK;
+	enum fm_status status = align(pipeline, frame, face, err);
+	if (status == FM_OK)
+		*ret_face = fm_embed_symmetry(pipeline->embed, &pipeline->aligned) >= (double)mirror_min;
+	return status;
+}
+
 /* Landmarks of all faces; drops what they show to be none. */
 static enum fm_status find_all_landmarks(struct fm_pipeline *pipeline, const struct frame *whole,
         const struct frame *finer, struct fm_faces *faces, struct fm_error *err)
@@ -359,27 +391,16 @@ static enum fm_status find_all_landmarks(struct fm_pipeline *pipeline, const str
 		enum fm_status status = pipeline->landmarker
 		                                ? find_landmarks(pipeline, frame, &face, &unrest, err)
 		                                : refine_landmarks(pipeline, frame, &face, err);
+		bool stays = false;
+		if (status == FM_OK)
+			status = is_face(pipeline, frame, &face, unrest, &stays, err);
 		if (status != FM_OK)
 			return status;
-		if (face.score >= DOUBTFUL_SCORE || unrest <= UNREST_MAX)
+		if (stays)
 			faces->faces[kept++] = face;
 	}
 	faces->count = kept;
 	return FM_OK;
-}
-
-static enum fm_status align(
-        struct fm_pipeline *pipeline, const struct frame *frame, struct fm_face *face, struct fm_error *err)
-{
-	float points[FM_POINTS][2];
-	struct fm_similarity to_crop;
-
-	get_landmarks(face, frame, points);
-	enum fm_status status =
-	        fm_align_fit((const float(*)[2])points, pipeline->aligned.width_px, &to_crop, err);
-	if (status != FM_OK)
-		return status;
-	return fm_align_sample(&frame->image, &to_crop, &pipeline->aligned, err);
 }
 
 /* Quality of all faces, embeddings of those asked for. */
