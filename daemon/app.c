@@ -1,5 +1,6 @@
 #include "daemon/app.h"
 
+#include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/people.h"
 #include "daemon/selftest.h"
@@ -62,6 +63,7 @@ void fm_app_free(struct fm_app *app)
 	for (size_t i = 0; app->pipelines && i < app->worker_count; i++)
 		fm_pipeline_free(app->pipelines[i]);
 	free(app->pipelines);
+	fm_keeper_free(app->keeper);
 	fm_index_free(app->index);
 	fm_gallery_close(app->gallery);
 	fm_models_free(app->models);
@@ -218,6 +220,8 @@ enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_erro
 		};
 		status = fm_pool_create(&options, &app->pool, err);
 	}
+	if (!status)
+		status = fm_keeper_create(app->gallery, &app->keeper, err);
 	if (!status)
 		atomic_store(&app->ready, true);
 	return status;

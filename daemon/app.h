@@ -20,6 +20,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct fm_keeper;
+
 struct fm_app {
 	/* As at the start: for what only a restart changes. Requests have their own: struct fm_exchange. */
 	const struct fm_config *config;
@@ -29,6 +31,7 @@ struct fm_app {
 	struct fm_models *models;
 	struct fm_gallery *gallery;
 	struct fm_index *index;
+	struct fm_keeper *keeper;
 	struct fm_pool *pool;
 	size_t worker_count;
 	struct fm_pipeline **pipelines; /* [worker_count] */

@@ -41,7 +41,9 @@ const struct fm_route fm_routes[] = {
 	{"GET",    "/v1/collections",       fm_handle_collections_list,  0,                ADMIN},
 	{"POST",   "/v1/collections",       fm_handle_collection_create, 0,                ADMIN},
 	{"GET",    "/v1/collections/{}",    fm_handle_collection_get,    NAMES_COLLECTION, ADMIN},
+	{"PATCH",  "/v1/collections/{}",    fm_handle_collection_update, NAMES_COLLECTION, ADMIN},
 	{"DELETE", "/v1/collections/{}",    fm_handle_collection_delete, NAMES_COLLECTION, ADMIN},
+	{"GET",    "/v1/admin/audit",       fm_handle_audit_list,        0,                ADMIN},
 };
 /* clang-format on */
 const size_t fm_route_count = FM_ARRAY_SIZE(fm_routes);

@@ -36,7 +36,11 @@ enum fm_problem fm_handle_enroll(struct fm_exchange *exchange, struct fm_error *
 /* collections.c */
 enum fm_problem fm_handle_collections_list(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_collection_create(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_collection_update(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_collection_get(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_collection_delete(struct fm_exchange *exchange, struct fm_error *err);
+
+/* audit.c */
+enum fm_problem fm_handle_audit_list(struct fm_exchange *exchange, struct fm_error *err);
 
 #endif

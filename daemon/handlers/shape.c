@@ -108,7 +108,8 @@ json_t *fm_shape_face_record(const struct fm_face_record *face)
 
 json_t *fm_shape_collection(const struct fm_collection *collection)
 {
-	return json_pack("{s:s, s:I, s:I, s:s}", "name", collection->name, "people",
-	        (json_int_t)collection->people, "faces", (json_int_t)collection->faces, "created_at",
-	        collection->created_at);
+	return json_pack("{s:s, s:I, s:I, s:o, s:s}", "name", collection->name, "people",
+	        (json_int_t)collection->people, "faces", (json_int_t)collection->faces, "retention_days",
+	        collection->retention_days ? json_integer(collection->retention_days) : json_null(),
+	        "created_at", collection->created_at);
 }

@@ -243,3 +243,12 @@ enum fm_status fm_gallery_change(
 	pthread_cond_destroy(&member.changed);
 	return member.status;
 }
+
+void fm_gallery_tidy(struct fm_gallery *gallery)
+{
+	if (!owes_erasure(gallery))
+		return;
+	pthread_mutex_lock(&gallery->write_lock);
+	fm_erase_log(gallery, ERASE_WAIT_MS);
+	pthread_mutex_unlock(&gallery->write_lock);
+}

@@ -19,6 +19,7 @@ static enum fm_status read_collection(
 	        .key = sqlite3_column_int64(query->statement, 0),
 	        .people = sqlite3_column_int64(query->statement, 3),
 	        .faces = sqlite3_column_int64(query->statement, 4),
+	        .retention_days = sqlite3_column_int64(query->statement, 5), /* NULL reads as 0 */
 	};
 	enum fm_status status = fm_query_text(query, 1, &collection.name, err);
 
@@ -49,6 +50,7 @@ static enum fm_status find(struct fm_connection *connection, const char *name,
 /* A change of one collection. */
 struct collection_change {
 	const char *name, *actor;
+	int64_t retention_days;
 	struct fm_collection collection; /* as it is in the end; the one that was deleted */
 };
 
@@ -56,7 +58,8 @@ static enum fm_status create(struct fm_connection *connection, void *context, st
 {
 	struct collection_change *change = context;
 	enum fm_status status = fm_execute(connection, FM_SQL_COLLECTION_INSERT,
-	        FM_PARAMS(FM_TEXT(change->name), FM_INT(fm_time_now_ms())), err);
+	        FM_PARAMS(FM_TEXT(change->name), FM_INT(fm_time_now_ms()), FM_INT(change->retention_days)),
+	        err);
 
 	if (status == FM_E_CONFLICT)
 		return fm_fail(err, FM_E_CONFLICT, "collection \"%s\" exists already", change->name);
@@ -64,20 +67,54 @@ static enum fm_status create(struct fm_connection *connection, void *context, st
 	return status == FM_OK ? find(connection, change->name, &change->collection, err) : status;
 }
 
-enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const char *name,
-        struct fm_collection *ret_collection, struct fm_error *err)
+static enum fm_status retain(struct fm_connection *connection, void *context, struct fm_error *err)
 {
-	struct collection_change context = {.name = name};
-	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "collection", err);
+	struct collection_change *change = context;
+
+	fm_collection_done(&change->collection);
+	enum fm_status status = find(connection, change->name, &change->collection, err);
 
 	if (status == FM_OK)
-		status = fm_gallery_change(
-		        gallery, &(struct fm_change){.run = create, .context = &context}, err);
+		status = fm_execute(connection, FM_SQL_COLLECTION_RETAIN,
+		        FM_PARAMS(FM_INT(change->collection.key), FM_INT(change->retention_days)), err);
 	if (status == FM_OK)
-		*ret_collection = context.collection;
-	else
-		fm_collection_done(&context.collection);
+		change->collection.retention_days = change->retention_days;
 	return status;
+}
+
+static enum fm_status change_collection(struct fm_gallery *gallery,
+        enum fm_status (*run)(struct fm_connection *, void *, struct fm_error *),
+        struct collection_change *context, struct fm_collection *ret_collection, struct fm_error *err)
+{
+	enum fm_status status =
+	        fm_text_check(context->name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "collection", err);
+
+	if (status == FM_OK &&
+	        (context->retention_days < 0 || context->retention_days > FM_RETENTION_DAYS_MAX))
+		return fm_fail(err, FM_E_INVALID, "retention_days: 1 to %d", FM_RETENTION_DAYS_MAX);
+	if (status == FM_OK)
+		status = fm_gallery_change(gallery, &(struct fm_change){.run = run, .context = context}, err);
+	if (status == FM_OK)
+		*ret_collection = context->collection;
+	else
+		fm_collection_done(&context->collection);
+	return status;
+}
+
+enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const char *name,
+        int64_t retention_days, struct fm_collection *ret_collection, struct fm_error *err)
+{
+	struct collection_change context = {.name = name, .retention_days = retention_days};
+
+	return change_collection(gallery, create, &context, ret_collection, err);
+}
+
+enum fm_status fm_gallery_collection_set_retention(struct fm_gallery *gallery, const char *name,
+        int64_t retention_days, struct fm_collection *ret_collection, struct fm_error *err)
+{
+	struct collection_change context = {.name = name, .retention_days = retention_days};
+
+	return change_collection(gallery, retain, &context, ret_collection, err);
 }
 
 enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char *name,

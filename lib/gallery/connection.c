@@ -144,10 +144,9 @@ enum fm_status fm_connection_open(struct fm_connection *connection, const char *
 }
 
 /*
- * Pages of 2 KiB: a face of 512 dimensions keeps its embedding, the last column, on an overflow page of its
- * own. Those are never copied when SQLite balances a tree (a copy left in a page's free space would outlive
- * the row), they are zeroed when freed, and nothing is wasted: 2.5 kB a face, against 4.3 with 4 KiB and 2.9
- * with 8 KiB. A transaction writes a quarter of the bytes. The page size counts for a new file only.
+ * Pages of 2 KiB: a face of 512 dimensions keeps its embedding on an overflow page of its own (layout.h), and
+ * little is wasted: 2.5 kB a face, against 4.3 with 4 KiB and 2.9 with 8 KiB. A transaction writes a quarter
+ * of the bytes. The page size counts for a new file only.
  */
 enum fm_status fm_connection_use_wal(struct fm_connection *connection, struct fm_error *err)
 {

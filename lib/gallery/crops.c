@@ -1,42 +1,25 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/gallery/internal.h"
+#include "lib/gallery/layout.h"
 
 #include <string.h>
 
 #include "lib/base/banned.h"
 
-/*
- * How SQLite lays a long row out on pages of 2 KiB: overflow pages hold 2044 bytes each, and when the rest
- * does not make the row's first part longer than 2013 bytes it stays in the tree, or else 232 bytes do. A
- * blob of a multiple of 2044 bytes and at most 220 more thus leaves 232 bytes in the tree, which are the
- * row's own fields and a JPEG's tables, and the picture on overflow pages, which are zeroed when freed and
- * never moved.
- */
-#define OVERFLOW_BYTES 2044
-#define HEAD_BYTES     220
-
-static size_t padded(size_t bytes)
-{
-	size_t rest = bytes % OVERFLOW_BYTES;
-
-	if (bytes >= OVERFLOW_BYTES && rest <= HEAD_BYTES)
-		return bytes;
-	return bytes - rest + OVERFLOW_BYTES;
-}
-
 enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
         size_t bytes, struct fm_error *err)
 {
-	fm_autofree uint8_t *blob = fm_calloc(1, padded(bytes));
+	size_t stored_bytes = fm_layout_jpeg_bytes(bytes);
+	fm_autofree uint8_t *blob = fm_calloc(1, stored_bytes);
 
 	if (!blob)
 		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a crop");
 	memcpy(blob, jpeg, bytes);
 	enum fm_status status = fm_execute(connection, FM_SQL_CROP_INSERT,
-	        FM_PARAMS(FM_INT(face_key), FM_INT((int64_t)bytes), FM_BLOB(blob, padded(bytes))), err);
+	        FM_PARAMS(FM_INT(face_key), FM_INT((int64_t)bytes), FM_BLOB(blob, stored_bytes)), err);
 
-	fm_wipe(blob, padded(bytes));
+	fm_wipe(blob, stored_bytes);
 	return status;
 }
 

@@ -3,6 +3,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/gallery/internal.h"
+#include "lib/gallery/layout.h"
 
 #include <endian.h>
 #include <math.h>
@@ -23,27 +24,36 @@ enum fm_status fm_embedding_check(const float *embedding, size_t dim, struct fm_
 	return FM_OK;
 }
 
-void fm_embedding_encode(const float *embedding, size_t dim, uint8_t *ret_blob)
+size_t fm_embedding_encode(const float *embedding, size_t dim, uint8_t *ret_blob)
 {
+	size_t bytes = fm_layout_embedding_bytes(dim * sizeof(uint32_t));
+	uint8_t *values = ret_blob + bytes - dim * sizeof(uint32_t);
+
+	memset(ret_blob, 0, bytes);
 	for (size_t i = 0; i < dim; i++) {
 		uint32_t bits;
 
 		memcpy(&bits, &embedding[i], sizeof(bits));
 		bits = htole32(bits);
-		memcpy(ret_blob + i * sizeof(bits), &bits, sizeof(bits));
+		memcpy(values + i * sizeof(bits), &bits, sizeof(bits));
 	}
+	return bytes;
 }
 
 enum fm_status fm_embedding_decode(
         const void *blob, size_t blob_bytes, size_t dim, float *ret_embedding, struct fm_error *err)
 {
-	if (!blob || blob_bytes != dim * sizeof(uint32_t))
+	size_t bytes = dim * sizeof(uint32_t);
+
+	if (!blob || (blob_bytes != bytes && blob_bytes != fm_layout_embedding_bytes(bytes)))
 		return fm_fail(err, FM_E_CORRUPT, "an embedding of %zu bytes where %zu values should be",
 		        blob_bytes, dim);
+	const uint8_t *values = (const uint8_t *)blob + blob_bytes - bytes;
+
 	for (size_t i = 0; i < dim; i++) {
 		uint32_t bits;
 
-		memcpy(&bits, (const uint8_t *)blob + i * sizeof(bits), sizeof(bits));
+		memcpy(&bits, values + i * sizeof(bits), sizeof(bits));
 		bits = le32toh(bits);
 		memcpy(&ret_embedding[i], &bits, sizeof(bits));
 		if (!isfinite(ret_embedding[i]))

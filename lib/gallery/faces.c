@@ -2,9 +2,11 @@
 #include "lib/base/mem.h"
 #include "lib/gallery/embedding.h"
 #include "lib/gallery/internal.h"
+#include "lib/gallery/layout.h"
 #include "lib/gallery/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
@@ -40,9 +42,12 @@ static enum fm_status read_face(struct fm_query *query, struct fm_face_record *r
 	fm_time_text(sqlite3_column_int64(query->statement, 5), face.created_at);
 	enum fm_status status = fm_query_text(query, 4, &face.quality, err);
 
-	if (status == FM_OK)
-		*ret_face = face;
-	return status;
+	if (status != FM_OK)
+		return status;
+	for (char *end = face.quality + strlen(face.quality); end > face.quality && end[-1] == ' ';)
+		*--end = '\0'; /* layout.h */
+	*ret_face = face;
+	return FM_OK;
 }
 
 static enum fm_status find_face(struct fm_connection *connection, enum fm_sql sql,
@@ -141,8 +146,8 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
         const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
         struct fm_error *err)
 {
-	uint8_t blob[FM_EMBEDDING_DIM_MAX * sizeof(float)];
-	char id[FM_UUID_TEXT];
+	uint8_t blob[FM_EMBEDDING_BLOB_MAX];
+	char id[FM_UUID_TEXT], quality[QUALITY_MAX_BYTES + 1];
 	int64_t model_key = 0, key = 0;
 	enum fm_status status = find_or_add_model(connection, insert, &model_key, err);
 
@@ -153,15 +158,17 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 	*ret_existed = key != 0;
 	if (!key) {
 		fm_uuid_new(id);
-		fm_embedding_encode(insert->embedding, insert->dim, blob);
+		size_t blob_bytes = fm_embedding_encode(insert->embedding, insert->dim, blob);
+
+		snprintf(quality, sizeof(quality), "%-*s", FM_QUALITY_MIN_BYTES, insert->quality);
 		status = fm_execute(connection, FM_SQL_FACE_INSERT,
 		        FM_PARAMS(FM_TEXT(id), FM_INT(person->collection_key), FM_INT(person->key),
-		                FM_INT(model_key), FM_INT(fm_time_now_ms()), FM_TEXT(insert->quality),
+		                FM_INT(model_key), FM_INT(fm_time_now_ms()), FM_TEXT(quality),
 		                FM_BLOB(insert->image_sha256, sizeof(insert->image_sha256)),
 		                FM_REAL(insert->box[0]), FM_REAL(insert->box[1]), FM_REAL(insert->box[2]),
-		                FM_REAL(insert->box[3]), FM_BLOB(blob, insert->dim * sizeof(float))),
+		                FM_REAL(insert->box[3]), FM_BLOB(blob, blob_bytes)),
 		        err);
-		fm_wipe(blob, insert->dim * sizeof(float));
+		fm_wipe(blob, blob_bytes);
 		if (status != FM_OK)
 			return status;
 		key = sqlite3_last_insert_rowid(connection->db);

@@ -11,8 +11,8 @@
  * GALLERY-reserve holds room for its log. Rows are overwritten with zeros in the database and driven out of
  * the write-ahead log before the call returns. Where a long read (fm_gallery_embedding_each, another process)
  * still needs the log, that happens when it ends. One limit: SQLite may leave a stale copy of a row that it
- * moved (id, name, metadata; not an embedding of 512 dimensions, see connection.c) in the free space of a
- * page, until the page is reused or the file vacuumed. What the disk's own firmware keeps is beyond us.
+ * moved (id, name, metadata; nothing biometric, see layout.h) in the free space of a page, until the page is
+ * reused or the file vacuumed. What the disk's own firmware keeps is beyond us.
  *
  * Threads: safe; any thread may call any function at any time. Returned structs are the caller's own copies.
  * A visit function must not call the gallery: it is called in the middle of a read.
@@ -68,11 +68,16 @@ struct fm_collection {
 	char *name;
 	char created_at[32]; /* RFC 3339 UTC, milliseconds */
 	int64_t people, faces;
+	int64_t retention_days; /* faces are forgotten when they are older; 0: never */
 };
 void fm_collection_done(struct fm_collection *collection);
 
+#define FM_RETENTION_DAYS_MAX 36500
+/* retention_days: 0 to FM_RETENTION_DAYS_MAX. */
 enum fm_status fm_gallery_collection_create(struct fm_gallery *gallery, const char *name,
-        struct fm_collection *ret_collection, struct fm_error *err);
+        int64_t retention_days, struct fm_collection *ret_collection, struct fm_error *err);
+enum fm_status fm_gallery_collection_set_retention(struct fm_gallery *gallery, const char *name,
+        int64_t retention_days, struct fm_collection *ret_collection, struct fm_error *err);
 enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char *name,
         struct fm_collection *ret_collection, struct fm_error *err);
 /* Deletes people and faces with it. */
@@ -195,6 +200,15 @@ enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char
 /* How many faces are stored under other models than this one. */
 enum fm_status fm_gallery_foreign_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);
+
+/*
+ * Forgets faces that are older than their collection keeps them, at most `limit` (1 to 1000), and with the
+ * last of a person's faces the person. *ret_count: how many; 0 when there is nothing more to do.
+ */
+enum fm_status fm_gallery_expire(
+        struct fm_gallery *gallery, int64_t now_ms, size_t limit, size_t *ret_count, struct fm_error *err);
+/* Empties the log where a deletion could not, for readers or a failing disk. Cheap where nothing is owed. */
+void fm_gallery_tidy(struct fm_gallery *gallery);
 
 /* What was forgotten, oldest first: ids, nothing biometric, no names of people. */
 struct fm_audit_record {

@@ -3,7 +3,7 @@
 #include "lib/base/banned.h"
 
 /* The column lists that read_collection(), read_person() and read_face() know. */
-#define COLLECTION_COLUMNS "key, name, created_at_ms, people, faces"
+#define COLLECTION_COLUMNS "key, name, created_at_ms, people, faces, retention_days"
 #define PERSON_COLUMNS     "key, collection, id, name, external_id, metadata, created_at_ms, updated_at_ms, faces"
 #define FACE_COLUMNS       "key, person, collection, id, quality, created_at_ms"
 
@@ -17,7 +17,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_RELEASE] = {"RELEASE one_change"},
         [FM_SQL_ROLLBACK_TO] = {"ROLLBACK TO one_change"},
 
-        [FM_SQL_COLLECTION_INSERT] = {"INSERT INTO collections (name, created_at_ms) VALUES (?1, ?2)"},
+        [FM_SQL_COLLECTION_INSERT] = {"INSERT INTO collections (name, created_at_ms, retention_days)"
+                                      " VALUES (?1, ?2, nullif(?3, 0))"},
+        [FM_SQL_COLLECTION_RETAIN] = {"UPDATE collections SET retention_days = nullif(?2, 0) WHERE key = ?1"},
         [FM_SQL_COLLECTION_GET] = {"SELECT " COLLECTION_COLUMNS " FROM collections WHERE name = ?1"},
         [FM_SQL_COLLECTION_LIST] = {"SELECT " COLLECTION_COLUMNS " FROM collections ORDER BY key",
                 .scans = true},
@@ -55,6 +57,13 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                   " WHERE person = ?1 AND image_sha256 = ?2 AND model = ?3 ORDER BY key"},
         [FM_SQL_FACE_LIST] = {"SELECT " FACE_COLUMNS " FROM faces WHERE person = ?1 ORDER BY key"},
         [FM_SQL_FACE_DELETE] = {"DELETE FROM faces WHERE key = ?1"},
+
+        /* All collections, of which there are few, and under an index their faces that are too old. */
+        [FM_SQL_FACE_EXPIRED] = {"SELECT faces.key, faces.id, faces.person, faces.collection"
+                                 " FROM collections AS c CROSS JOIN faces ON faces.collection = c.key"
+                                 " WHERE c.retention_days IS NOT NULL AND faces.created_at_ms > 0"
+                                 " AND faces.created_at_ms < ?1 - c.retention_days * 86400000 LIMIT ?2",
+                .scans = true},
 
         [FM_SQL_CROP_INSERT] = {"INSERT INTO crops (face, bytes, jpeg) VALUES (?1, ?2, ?3)"
                                 " ON CONFLICT (face) DO NOTHING"},

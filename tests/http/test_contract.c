@@ -48,6 +48,16 @@ static void collections(struct test_daemon *daemon)
 	test_expect_status(test_get(daemon, "/v1/collections/staff"), 200, "one");
 	test_expect_problem(test_get(daemon, "/v1/collections/none"), 404, "not_found", "none");
 	test_expect_status(test_delete(daemon, "/v1/collections/staff"), 204, "delete");
+	test_expect_status(
+	        test_json(daemon, "POST", "/v1/collections", "{\"name\":\"guests\",\"retention_days\":30}"),
+	        201, "create with retention");
+	test_expect_status(test_json(daemon, "PATCH", "/v1/collections/guests", "{\"retention_days\":null}"),
+	        200, "keep");
+	test_expect_problem(test_json(daemon, "PATCH", "/v1/collections/guests", "{\"retention_days\":0}"),
+	        400, "bad_request", "no time at all");
+	test_expect_status(test_delete(daemon, "/v1/collections/guests"), 204, "delete guests");
+	test_expect_status(test_get(daemon, "/v1/admin/audit?limit=1"), 200, "a page of the audit");
+	test_expect_problem(test_get(daemon, "/v1/admin/audit?limit=0"), 400, "bad_request", "no page");
 }
 
 static void matching(struct test_daemon *daemon, const char *photo, size_t length, const char *person)

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,4 +170,98 @@ Test(people, survive_a_restart_and_a_kill)
 	test_expect_status(test_get(&daemon, first), 200, "after SIGKILL");
 	test_expect_status(test_get(&daemon, second), 200, "a 201 means on disk");
 	test_daemon_stop(&daemon);
+}
+
+static int64_t integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+Test(people, retention_and_audit)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	static const char *const refused[] = {"{\"retention_days\":0}", "{\"retention_days\":-1}",
+	        "{\"retention_days\":36501}", "{\"retention_days\":1.5}", "{\"retention_days\":\"1\"}"};
+	char path[128];
+
+	json_t *json = test_take_json(
+	        test_json(&daemon, "POST", "/v1/collections", "{\"name\":\"door\",\"retention_days\":7}"),
+	        201, "create");
+	cr_expect_eq(integer(json, "retention_days"), 7);
+	json_decref(json);
+	json = test_take_json(
+	        test_json(&daemon, "PATCH", "/v1/collections/door", "{\"retention_days\":14}"), 200, "patch");
+	cr_expect_eq(integer(json, "retention_days"), 14);
+	json_decref(json);
+	json = test_take_json(
+	        test_json(&daemon, "PATCH", "/v1/collections/door", "{}"), 200, "what is absent stays");
+	cr_expect_eq(integer(json, "retention_days"), 14);
+	json_decref(json);
+	json = test_take_json(
+	        test_json(&daemon, "PATCH", "/v1/collections/door", "{\"retention_days\":null}"), 200,
+	        "for ever");
+	cr_expect(json_is_null(json_object_get(json, "retention_days")));
+	json_decref(json);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		test_expect_problem(test_json(&daemon, "PATCH", "/v1/collections/door", refused[i]), 400,
+		        "bad_request", refused[i]);
+	test_expect_problem(test_json(&daemon, "PATCH", "/v1/collections/none", "{\"retention_days\":1}"),
+	        404, "not_found", "none");
+
+	create(&daemon, "?collection=door", "{\"name\":\"A\"}", path);
+	strcat(path, "?collection=door");
+	test_expect_status(test_delete(&daemon, path), 204, "delete");
+	test_expect_status(test_delete(&daemon, "/v1/collections/door"), 204, "delete");
+	json = test_take_json(test_get(&daemon, "/v1/admin/audit?limit=1"), 200, "audit");
+	json_t *record = json_array_get(json_object_get(json, "records"), 0);
+	int64_t next = integer(json, "next");
+
+	cr_expect_str_eq(text(record, "object_kind"), "person");
+	cr_expect_str_eq(text(record, "collection"), "door");
+	cr_expect_str_eq(text(record, "actor"), "http");
+	cr_expect_eq(strncmp(path + strlen("/v1/people/"), text(record, "object_id"), 36), 0);
+	json_decref(json);
+	snprintf(path, sizeof(path), "/v1/admin/audit?after=%ld", (long)next);
+	json = test_take_json(test_get(&daemon, path), 200, "the next page");
+	record = json_array_get(json_object_get(json, "records"), 0);
+	cr_expect_str_eq(text(record, "object_kind"), "collection");
+	cr_expect_str_eq(text(record, "object_id"), "door");
+	cr_expect(json_is_null(json_object_get(json, "next")));
+	json_decref(json);
+	test_daemon_stop(&daemon);
+}
+
+/* A face made older behind the daemon's back is gone soon after the start. */
+Test(people, what_is_too_old_expires)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	size_t length;
+	char *photo = test_demo_photo("sample1.jpg", &length), command[256];
+
+	test_expect_status(test_json(&daemon, "PATCH", "/v1/collections/default", "{\"retention_days\":1}"),
+	        200, "patch");
+	test_expect_status(
+	        test_photo(&daemon, "/v1/enroll?face=largest&name=Old", photo, length), 201, "enrol");
+	test_daemon_end(&daemon, SIGTERM);
+	sqlite3 *db;
+
+	snprintf(command, sizeof(command), "%s/gallery.db", daemon.directory);
+	cr_assert_eq(sqlite3_open(command, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, "UPDATE faces SET created_at_ms = created_at_ms - 90000000", NULL, NULL,
+	                     NULL),
+	        SQLITE_OK);
+	sqlite3_close(db);
+	test_daemon_restart(&daemon, NULL);
+	test_daemon_wait_for_log(&daemon, "faces expired");
+	json_t *json = test_take_json(test_get(&daemon, "/v1/collections/default"), 200, "collection");
+
+	cr_expect_eq(integer(json, "people"), 0);
+	cr_expect_eq(integer(json, "faces"), 0);
+	json_decref(json);
+	json = test_take_json(
+	        test_photo(&daemon, "/v1/identify", photo, length), 200, "the index has forgotten too");
+	cr_expect_eq(integer(json_object_get(json, "gallery"), "faces"), 0);
+	json_decref(json);
+	test_daemon_stop(&daemon);
+	free(photo);
 }

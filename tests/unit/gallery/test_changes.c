@@ -114,7 +114,7 @@ Test(changes, an_observer_follows)
 	                                    .face_added = follow_face,
 	                                    .removed = follow_removal,
 	                            });
-	ok(fm_gallery_collection_create(gallery, "staff", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff", 0, &staff, &error));
 	for (uint64_t i = 0; i < 20; i++)
 		enroll(i % 4 ? home : staff.key, i % 2 ? "Ann" : "Bob", i, id);
 	cr_expect_eq(follower.count, 20);
@@ -159,7 +159,7 @@ Test(changes, deletions_are_audited)
 	char face_id[FM_UUID_TEXT], next[FM_UUID_TEXT], person_id[FM_UUID_TEXT];
 	size_t count;
 
-	ok(fm_gallery_collection_create(gallery, "staff", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff", 0, &staff, &error));
 	for (uint64_t i = 0; i < 3; i++)
 		enroll(home, "Ann", i, face_id);
 	enroll(staff.key, "Bob", 3, NULL);

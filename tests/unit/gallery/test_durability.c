@@ -309,7 +309,7 @@ Test(durability, deleted_embeddings_leave_the_files, .timeout = 60)
 	size_t kept_count = 0, deleted_count = 0;
 
 	open_gallery();
-	ok(fm_gallery_collection_create(gallery, "staff", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff", 0, &staff, &error));
 	for (uint64_t p = 0; p < PEOPLE; p++) {
 		struct fm_person person = create_person(p % 4 == 3 ? staff.key : home, "somebody");
 

@@ -8,24 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Thousands of transactions: on a file system in memory where there is one. */
-static void make_fast_directory(void)
+static void make_faulty_directory(void)
 {
-	bool memory = access("/dev/shm", W_OK) == 0;
-
-	snprintf(directory, sizeof(directory), "%s/fm-gallery-XXXXXX", memory ? "/dev/shm" : "/tmp");
-	cr_assert_not_null(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/gallery.db", directory);
+	make_fast_directory();
 	vfs_install();
 }
 
-static void remove_fast_directory(void)
+static void remove_faulty_directory(void)
 {
 	vfs_remove();
 	remove_directory();
 }
 
-TestSuite(faults, .init = make_fast_directory, .fini = remove_fast_directory, .timeout = 300);
+TestSuite(faults, .init = make_faulty_directory, .fini = remove_faulty_directory, .timeout = 300);
 
 /* ---- what is done, and what must be true ------------------------------------------------------------------
  */

@@ -28,15 +28,15 @@ Test(gallery, collections)
 	char names[256] = "";
 	int visits = 0;
 
-	ok(fm_gallery_collection_create(gallery, "staff \xc3\xa9", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff \xc3\xa9", 0, &staff, &error));
 	cr_expect_str_eq(staff.name, "staff \xc3\xa9");
 	cr_expect_eq(strlen(staff.created_at), strlen("2026-01-01T00:00:00.000Z"));
 	cr_expect_eq(staff.people, 0);
-	fails(FM_E_CONFLICT, fm_gallery_collection_create(gallery, "staff \xc3\xa9", &again, &error));
+	fails(FM_E_CONFLICT, fm_gallery_collection_create(gallery, "staff \xc3\xa9", 0, &again, &error));
 	cr_expect_eq(again.key, -1, "outputs stay as they are on failure");
-	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "", &again, &error));
-	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "\xff", &again, &error));
-	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "a\nb", &again, &error));
+	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "", 0, &again, &error));
+	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "\xff", 0, &again, &error));
+	fails(FM_E_INVALID, fm_gallery_collection_create(gallery, "a\nb", 0, &again, &error));
 	fails(FM_E_NOT_FOUND, fm_gallery_collection_get(gallery, "guests", &again, &error));
 
 	ok(fm_gallery_collection_each(gallery, append_name, names, &error));
@@ -53,7 +53,7 @@ Test(gallery, collections)
 	int64_t key = staff.key;
 
 	fm_collection_done(&staff);
-	ok(fm_gallery_collection_create(gallery, "staff", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff", 0, &staff, &error));
 	cr_expect_gt(staff.key, key);
 	fm_collection_done(&staff);
 }
@@ -401,7 +401,7 @@ Test(gallery, counts_follow_a_collections_end)
 	struct fm_collection staff;
 	int64_t key;
 
-	ok(fm_gallery_collection_create(gallery, "staff", &staff, &error));
+	ok(fm_gallery_collection_create(gallery, "staff", 0, &staff, &error));
 	for (uint64_t i = 0; i < 30; i++) {
 		char name[16];
 

@@ -1,0 +1,113 @@
+#include "daemon/keeper.h"
+
+#include "daemon/log.h"
+#include "lib/base/mem.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/base/banned.h"
+
+#define ROUND_S 60
+#define BATCH   64 /* faces a transaction: others that change the gallery wait for one at most */
+
+struct fm_keeper {
+	struct fm_gallery *gallery;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards stop */
+	pthread_cond_t changed;
+	bool stop;
+};
+
+/* Returns true when it is time to end. */
+static bool wait_for(struct fm_keeper *keeper, int seconds)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&keeper->lock);
+	while (!keeper->stop && pthread_cond_timedwait(&keeper->changed, &keeper->lock, &until) == 0)
+		;
+	bool stop = keeper->stop;
+
+	pthread_mutex_unlock(&keeper->lock);
+	return stop;
+}
+
+static void forget(struct fm_keeper *keeper)
+{
+	size_t total = 0, count = 1;
+	enum fm_status status = FM_OK;
+	struct fm_error err;
+	struct timespec now;
+	char text[24];
+
+	while (!status && count && !wait_for(keeper, 0)) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		status = fm_gallery_expire(keeper->gallery,
+		        (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, BATCH, &count, &err);
+		if (!status)
+			total += count;
+	}
+	snprintf(text, sizeof(text), "%zu", total);
+	if (total)
+		fm_log(FM_LOG_INFO, "faces expired", "faces", text, NULL);
+	if (status)
+		fm_log(FM_LOG_WARNING, "expired faces are not forgotten yet", "reason", err.message, NULL);
+}
+
+static void *keep(void *context)
+{
+	struct fm_keeper *keeper = context;
+
+	do {
+		forget(keeper);
+		fm_gallery_tidy(keeper->gallery);
+	} while (!wait_for(keeper, ROUND_S));
+	return NULL;
+}
+
+enum fm_status fm_keeper_create(
+        struct fm_gallery *gallery, struct fm_keeper **ret_keeper, struct fm_error *err)
+{
+	struct fm_keeper *keeper = fm_calloc(1, sizeof(*keeper));
+	pthread_condattr_t attributes;
+
+	if (!keeper)
+		return fm_fail(err, FM_E_NOMEM, "no memory to start");
+	keeper->gallery = gallery;
+	pthread_mutex_init(&keeper->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&keeper->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	int errnum = pthread_create(&keeper->thread, NULL, keep, keeper);
+
+	if (errnum) {
+		pthread_cond_destroy(&keeper->changed);
+		pthread_mutex_destroy(&keeper->lock);
+		free(keeper);
+		return fm_fail_errno(err, errnum, "cannot start a thread");
+	}
+	*ret_keeper = keeper;
+	return FM_OK;
+}
+
+void fm_keeper_free(struct fm_keeper *keeper)
+{
+	if (!keeper)
+		return;
+	pthread_mutex_lock(&keeper->lock);
+	keeper->stop = true;
+	pthread_cond_signal(&keeper->changed);
+	pthread_mutex_unlock(&keeper->lock);
+	pthread_join(keeper->thread, NULL);
+	pthread_cond_destroy(&keeper->changed);
+	pthread_mutex_destroy(&keeper->lock);
+	free(keeper);
+}

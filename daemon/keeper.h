@@ -1,0 +1,18 @@
+/*
+ * The gallery's housekeeping, on a thread of its own: faces that are older than their collection keeps them
+ * are forgotten, and a log that a deletion could not empty is emptied. Once a minute.
+ */
+#ifndef FM_DAEMON_KEEPER_H
+#define FM_DAEMON_KEEPER_H
+
+#include "lib/gallery/gallery.h"
+
+struct fm_keeper;
+
+/* The gallery outlives it. The first round begins at once. */
+enum fm_status fm_keeper_create(
+        struct fm_gallery *gallery, struct fm_keeper **ret_keeper, struct fm_error *err);
+/* Waits for the transaction that runs, and no longer. */
+void fm_keeper_free(struct fm_keeper *keeper);
+
+#endif
