@@ -1,6 +1,7 @@
 /* model run, model inspect, model check and bench net on the real networks. */
 #include "cli/npy.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/file.h"
 #include "lib/base/size.h"
 #include "lib/cpu/cpu.h"
 #include "lib/nn/session.h"
@@ -178,11 +179,56 @@ Test(model_commands, model_check_names_the_model)
 	json_t *json = test_ctl_json(result.out);
 	cr_expect_str_eq(json_string_value(json_object_get(json, "role")), "embedding");
 	cr_expect_eq(test_ctl_number(json, "dim"), 512);
+	cr_expect_not_null(strstr(json_string_value(json_object_get(json, "self_test")), "same each time"));
+	cr_expect_null(json_object_get(json, "warning"));
 	json_decref(json);
 	test_ctl_result_done(&result);
 	test_ctl_write("wrong.conf", "[model]\nname = x\n", 17);
 	test_ctl_expect_failure(
 	        test_ctl_run("model", "check", test_ctl_path("wrong.conf", wrong), NULL), "wrong.conf");
+}
+
+/* A default manifest with `line` replaced, or with NULL the end from there on left out. */
+static struct test_ctl_result check_changed(const char *name, const char *line, const char *instead)
+{
+	char source[TEST_CTL_PATH], path[TEST_CTL_PATH], *text, *changed;
+	struct fm_error err = {0};
+	size_t length;
+
+	snprintf(source, sizeof(source), "config/models/%s.conf", name);
+	cr_assert_eq(fm_file_read(source, 1 << 16, &text, &length, &err), FM_OK, "%s", err.message);
+	char *at = strstr(text, line);
+	cr_assert_not_null(at, "%s in %s", line, source);
+	int written = asprintf(&changed, "%.*s%s%s", (int)(at - text), text, instead ? instead : "",
+	        instead ? at + strlen(line) : "");
+	cr_assert_geq(written, 0);
+	test_ctl_write("changed.conf", changed, (size_t)written);
+	free(changed);
+	free(text);
+	return test_ctl_run("model", "check", test_ctl_path("changed.conf", path), "--json", NULL);
+}
+
+Test(model_commands, model_check_says_what_does_not_fit)
+{
+	char model[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	test_ctl_expect_failure(
+	        check_changed("fr_feature", "sha256 = 87", "sha256 = 88"), "sha256 is 87aacdfe");
+	test_ctl_expect_failure(
+	        check_changed("fr_feature", "dim = 512", "dim = 128"), "one output of 128 numbers");
+	test_ctl_expect_failure(
+	        check_changed("fr_feature", "width_px = 112", "width_px = 96"), "fixed at a width of 112");
+	test_ctl_expect_failure(
+	        check_changed("fr_feature", "\nscale = 0.0078125", "\nscale = 0"), "same embedding");
+	test_ctl_expect_failure(
+	        check_changed("fr_detect", "decoder = ultraface", "decoder = yunet"), "multiples of 32");
+	struct test_ctl_result result = check_changed("fr_feature", "[calibration]", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	cr_expect_not_null(strstr(json_string_value(json_object_get(json, "warning")), "no calibration"));
+	json_decref(json);
+	test_ctl_result_done(&result);
 }
 
 Test(model_commands, bench_net_measures)
