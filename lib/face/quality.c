@@ -7,7 +7,9 @@
 #include "lib/base/banned.h"
 
 /* v at which sharpness is one half. */
-#define SHARPNESS_HALF 0.1
+#define SHARPNESS_HALF 0.03
+/* Variance of second differences that rounding to whole numbers makes: (1 + 4 + 1) / 12. */
+#define ROUNDING_NOISE 0.5
 /* Nose tip before the plane of eyes and mouth, in distances between the eyes. */
 #define NOSE_DEPTH 0.55
 /* Share of the box that may lie outside of the photo. */
@@ -50,26 +52,40 @@ static double variance(double sum, double sum_of_squares, double count)
 	return sum_of_squares / count - mean * mean;
 }
 
+/* Second differences along one axis of the crop. */
+struct differences {
+	double sum, squares;
+};
+
+static void add_difference(struct differences *differences, int before, int here, int after)
+{
+	int difference = before + after - 2 * here;
+
+	differences->sum += difference;
+	differences->squares += difference * difference;
+}
+
 float fm_quality_sharpness(const struct fm_image *aligned)
 {
 	struct square square = middle_of(aligned);
-	double sum = 0, squares = 0, edge_sum = 0, edge_squares = 0, count = 0;
+	struct differences across = {0}, down = {0};
+	double sum = 0, squares = 0, count = 0;
 
 	for (int y = square.first + 1; y < square.end - 1; y++) {
 		for (int x = square.first + 1; x < square.end - 1; x++, count++) {
 			int luma = luma_at(aligned, x, y);
-			int laplacian = luma_at(aligned, x - 1, y) + luma_at(aligned, x + 1, y) +
-			                luma_at(aligned, x, y - 1) + luma_at(aligned, x, y + 1) - 4 * luma;
 			sum += luma;
 			squares += luma * luma;
-			edge_sum += laplacian;
-			edge_squares += laplacian * laplacian;
+			add_difference(&across, luma_at(aligned, x - 1, y), luma, luma_at(aligned, x + 1, y));
+			add_difference(&down, luma_at(aligned, x, y - 1), luma, luma_at(aligned, x, y + 1));
 		}
 	}
 	if (count < 1)
 		return 0;
-	/* + 1: rounding to 8 bits alone is no detail */
-	double v = variance(edge_sum, edge_squares, count) / (variance(sum, squares, count) + 1);
+	double detail =
+	        fmin(variance(across.sum, across.squares, count), variance(down.sum, down.squares, count));
+	/* + 1: a flat crop has no detail either */
+	double v = fmax(0, detail - ROUNDING_NOISE) / (variance(sum, squares, count) + 1);
 
 	return (float)(v / (v + SHARPNESS_HALF));
 }

@@ -12,8 +12,10 @@
 float fm_quality_brightness(const struct fm_image *aligned);
 
 /*
- * 0..1 over the same square: v / (v + 0.1), where v is the variance of the Laplacian of the luma over the
- * variance of the luma. The share of fine detail, so neither dark nor flat light counts as blur.
+ * 0..1 over the same square: v / (v + 0.03), where v is the variance of the luma's second differences, across
+ * or down, whichever is the smaller, over the variance of the luma. The share of fine detail in the direction
+ * that has least of it: motion blurs one direction alone. Neither dark nor flat light counts as blur, and
+ * what rounding to whole numbers adds does not count as detail.
  */
 float fm_quality_sharpness(const struct fm_image *aligned);
 
