@@ -8,14 +8,15 @@
 
 static const struct fm_model detection = {.width_px = 320, .height_px = 240};
 
-/* Is the box, as high as 1.4 times its width, whole and uncut in a tile that shows it 20 px wide or more? */
+/* Is the box, as high as 1.4 times its width, whole and uncut in a tile that shows it 20 px wide or more, and
+ * not larger than its level answers for, with something to spare? */
 static bool shown(const struct fm_level *levels, int count, double x_px, double y_px, double width_px)
 {
 	double height_px = 1.4 * width_px;
 
 	for (int i = 0; i < count; i++) {
 		const struct fm_level *level = &levels[i];
-		if (width_px * level->scale < 20 * 0.999)
+		if (width_px * level->scale < 20 * 0.999 || width_px * 1.1 > level->largest_px)
 			continue;
 		for (int tile = 0; tile < level->columns * level->rows; tile++) {
 			int column = tile % level->columns, row = tile / level->columns;

@@ -278,6 +278,31 @@ Test(pipeline, finds_faces_that_fill_or_leave_the_frame)
 	}
 }
 
+/* In a crop along the box, enlarged, eyes or a mouth by themselves must not pass for the face. */
+Test(pipeline, parts_of_a_large_face_are_not_the_face)
+{
+	for (int number = 5; number <= 6; number++) {
+		struct fm_image image = demo_image(number);
+		struct test_bytes photo = demo_photo(number);
+		struct fm_faces faces = run(&photo, FM_EMBED_ALL);
+		for (size_t i = 0; i < faces.count; i++) {
+			const struct fm_box *box = &faces.faces[i].box;
+			double scale = 1300 / (double)box->height_px;
+			int width = (int)(scale * (double)box->width_px);
+			struct fm_faces large = run_part(&image, (double)box->x_px, (double)box->y_px,
+			        (double)box->width_px, (double)box->height_px, width, 1300, FM_EMBED_LARGEST);
+			cr_assert_eq(large.count, 1, "sample%d, face %zu: %zu", number, i, large.count);
+			cr_expect_gt(large.faces[0].box.height_px, 900, "sample%d, face %zu", number, i);
+			cr_expect_gt(cosine(&faces.faces[i], &large.faces[0]), 0.41, "sample%d, face %zu: %g",
+			        number, i, cosine(&faces.faces[i], &large.faces[0]));
+			fm_faces_done(&large);
+		}
+		fm_faces_done(&faces);
+		test_bytes_done(&photo);
+		fm_image_done(&image);
+	}
+}
+
 Test(pipeline, follows_the_exif_orientation)
 {
 	const struct test_jpeg good = {.quality = 95};
