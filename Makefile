@@ -28,7 +28,7 @@ unitdir    ?= $(PREFIX)/lib/systemd/system
 modeldir    = $(datadir)/facematchd/models
 
 PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 nettle uuid inih
-PKGS_DAEMON  := libmicrohttpd jansson libsystemd
+PKGS_DAEMON  := libmicrohttpd gnutls jansson libsystemd
 PKGS_CLI     := jansson
 PKGS_TEST    := criterion libcurl jansson
 pkg_cflags    = $(shell pkg-config --cflags $(1) 2>/dev/null)
@@ -310,11 +310,13 @@ install: all models ## install under PREFIX, below DESTDIR; an existing configur
 	  install -m 644 config/facematchd.conf $(DESTDIR)$(sysconfdir)/facematchd
 	sed 's|/usr/sbin/|$(sbindir)/|; s|/etc/facematchd|$(sysconfdir)/facematchd|' systemd/facematchd.service \
 	  >$(DESTDIR)$(unitdir)/facematchd.service
+	install -m 644 systemd/facematchd.socket $(DESTDIR)$(unitdir)
 	for page in $(wildcard docs/man/*.[158]); do \
 	  install -m 644 $$page $(DESTDIR)$(mandir)/man$${page##*.} || exit 1; done
 
 uninstall: ## remove what install put there; configuration and gallery stay
-	rm -f $(DESTDIR)$(sbindir)/facematchd $(DESTDIR)$(bindir)/facematchctl $(DESTDIR)$(unitdir)/facematchd.service
+	rm -f $(DESTDIR)$(sbindir)/facematchd $(DESTDIR)$(bindir)/facematchctl \
+	  $(DESTDIR)$(unitdir)/facematchd.service $(DESTDIR)$(unitdir)/facematchd.socket
 	rm -f $(foreach page,$(wildcard docs/man/*.[158]),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 	rm -rf $(DESTDIR)$(datadir)/facematchd
 

@@ -43,22 +43,31 @@
 const struct fm_setting fm_settings[] = {
 	TEXT        ("server",  "listen",             listen,             "127.0.0.1:8660", 1),
 	INTEGER     ("server",  "io_threads",         io_threads,         "2",         1, 64),
-	INTEGER     ("server",  "connections_max",    connections_max,    "256",       1, 65536),
-	INTEGER     ("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
-	LIVE_INTEGER("server",  "request_timeout_s",  request_timeout_s,  "60",        1, 3600),
+	TEXT        ("server",  "socket_mode",        socket_mode,        "0660",      1),
+	TEXT        ("server",  "socket_group",       socket_group,       "",          0),
+	LIVE_INTEGER("server",  "connections_max",    connections_max,    "1024",      1, 65536),
+	LIVE_INTEGER("server",  "connections_per_address_max",
+	             connections_per_address_max,                         "128",       1, 65536),
+	LIVE_INTEGER("server",  "idle_timeout_s",     idle_timeout_s,     "30",        1, 3600),
+	LIVE_INTEGER("server",  "header_timeout_s",   header_timeout_s,   "10",        1, 3600),
+	LIVE_INTEGER("server",  "body_timeout_s",     body_timeout_s,     "60",        1, 3600),
 	LIVE_INTEGER("server",  "shutdown_timeout_s", shutdown_timeout_s, "30",        1, 3600),
 	SWITCH      ("server",  "allow_without_keys", allow_without_keys, "no"),
 	LIVE_TEXT   ("server",  "host_names",         host_names,         "",          0),
 	LIVE_TEXT   ("server",  "cors_origins",       cors_origins,       "",          0),
+	LIVE_TEXT   ("tls",     "certificate",        tls_certificate,    "",          0),
+	LIVE_TEXT   ("tls",     "key",                tls_key,            "",          0),
 	LIVE_TEXT   ("auth",    "keys",               keys,               "",          0),
 	LIVE_INTEGER("auth",    "failures_per_minute", failures_per_minute, "10",      1, 6000),
 	LIVE_INTEGER("limits",  "requests_per_second", requests_per_second, "1000",    0, 1000000),
+	INTEGER     ("limits",  "header_max_bytes",   header_max_bytes,   "8192",      1024, 1 << 20),
 	LIVE_INTEGER("limits",  "body_max_bytes",     body_max_bytes,     "20971520",  1024, 1 << 30),
 	LIVE_INTEGER("limits",  "bodies_max_bytes",   bodies_max_bytes,   "268435456", 1024, 1LL << 40),
 	LIVE_INTEGER("limits",  "pixels_max",         pixels_max,         "50000000",  4096, 1 << 30),
 	LIVE_INTEGER("limits",  "side_max_px",        side_max_px,        "16384",     64, 65500),
 	INTEGER     ("workers", "count",              workers,            "0",         0, 1024),
-	INTEGER     ("workers", "queue_length",       queue_length,       "64",        1, 65536),
+	LIVE_INTEGER("workers", "queue_length",       queue_length,       "64",        1, 65536),
+	LIVE_INTEGER("workers", "queue_timeout_ms",   queue_timeout_ms,   "5000",      1, 3600000),
 	TEXT        ("models",  "dir",                models_dir,         "",          0),
 	TEXT        ("models",  "manifests",          manifests_dir,      "",          0),
 	TEXT        ("models",  "detection",          detection,          "fr_detect", 1),
@@ -281,11 +290,19 @@ enum fm_status fm_config_read_file(struct fm_config *config, const char *path, s
 
 enum fm_status fm_config_check(const struct fm_config *config, struct fm_error *err)
 {
-	struct fm_listen_address address;
+	struct fm_listen_address addresses[FM_LISTEN_MAX];
+	size_t count;
+	mode_t mode;
 	enum fm_log_level level;
 	enum fm_log_form form;
 	enum fm_precision precision;
-	enum fm_status status = fm_listen_parse(config->listen, &address, err);
+	enum fm_status status = fm_listen_parse_list(config->listen, addresses, &count, err);
+
+	if (!status)
+		status = fm_listen_parse_mode(config->socket_mode, &mode, err);
+	if (!status && !config->tls_certificate[0] != !config->tls_key[0])
+		status = fm_fail(err, FM_E_INVALID,
+		        "[tls] certificate and [tls] key are given together or not at all");
 
 	if (!status)
 		status = fm_log_level_parse(config->log_level, &level, err);

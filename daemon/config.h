@@ -16,20 +16,24 @@
 
 struct fm_config {
 	/* [server] */
-	char *listen; /* ADDRESS:PORT */
-	int64_t io_threads, connections_max, idle_timeout_s, request_timeout_s, shutdown_timeout_s;
+	char *listen;                     /* a list of ADDRESS:PORT and unix:/PATH */
+	char *socket_mode, *socket_group; /* of Unix sockets */
+	int64_t io_threads, connections_max, connections_per_address_max;
+	int64_t idle_timeout_s, header_timeout_s, body_timeout_s, shutdown_timeout_s;
 	int64_t allow_without_keys;
 	char *host_names, *cors_origins; /* lists, separated by commas or blanks */
+	/* [tls] */
+	char *tls_certificate, *tls_key; /* both "": no TLS */
 	/* [auth] */
 	char *keys; /* "": keys in $CREDENTIALS_DIRECTORY, else in $STATE_DIRECTORY, where there is such a
 	               file */
 	int64_t failures_per_minute;
 	/* [limits] */
 	int64_t requests_per_second; /* 0: no limit */
-	int64_t body_max_bytes, bodies_max_bytes, pixels_max, side_max_px;
+	int64_t header_max_bytes, body_max_bytes, bodies_max_bytes, pixels_max, side_max_px;
 	/* [workers] */
 	int64_t workers; /* 0: one for each CPU */
-	int64_t queue_length;
+	int64_t queue_length, queue_timeout_ms;
 	/* [models] */
 	char *models_dir, *manifests_dir; /* "": looked up, lib/face/paths.h */
 	char *detection, *landmarks, *embedding, *precision;

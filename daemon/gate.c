@@ -1,14 +1,13 @@
 #include "daemon/gate.h"
 
+#include "daemon/address.h"
 #include "daemon/log.h"
 #include "daemon/origin.h"
 #include "daemon/rate.h"
 #include "lib/base/mem.h"
 #include "lib/gallery/gallery.h"
 
-#include <arpa/inet.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,51 +47,6 @@ void fm_gate_free(struct fm_gate *gate)
 	free(gate);
 }
 
-/* ---- addresses ---- */
-
-static bool is_ip(const struct sockaddr *address)
-{
-	return address && (address->sa_family == AF_INET || address->sa_family == AF_INET6);
-}
-
-/* As IPv6; of a real IPv6 address the /64, which is what one subscriber has. */
-static void name_address(const struct sockaddr *address, uint8_t ret_name[FM_RATE_NAME_BYTES])
-{
-	memset(ret_name, 0, FM_RATE_NAME_BYTES);
-	if (!is_ip(address))
-		return;
-	if (address->sa_family == AF_INET) {
-		memset(ret_name + 10, 0xff, 2);
-		memcpy(ret_name + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
-	} else {
-		const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-		memcpy(ret_name, v6, IN6_IS_ADDR_V4MAPPED(v6) ? 16 : 8);
-	}
-}
-
-/* Loopback and Unix sockets: whoever is behind may be a proxy that stands for many. */
-static bool is_local(const struct sockaddr *address)
-{
-	if (!is_ip(address))
-		return true;
-	if (address->sa_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-	return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == IN_LOOPBACKNET);
-}
-
-void fm_address_format(const struct sockaddr *address, char ret_text[FM_ADDRESS_TEXT])
-{
-	snprintf(ret_text, FM_ADDRESS_TEXT, "unix");
-	if (!is_ip(address))
-		return;
-	inet_ntop(address->sa_family,
-	        address->sa_family == AF_INET
-	                ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
-	                : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr,
-	        ret_text, FM_ADDRESS_TEXT);
-}
-
 /* ---- keys ---- */
 
 /* The key that the request shows, or NULL. */
@@ -122,7 +76,7 @@ static enum fm_problem refuse_key(struct fm_gate *gate, const struct fm_snapshot
 	uint8_t name[FM_RATE_NAME_BYTES];
 	char address[FM_ADDRESS_TEXT];
 
-	name_address(visitor->address, name);
+	fm_address_name(visitor->address, name);
 	/* Who shows none has not guessed: a browser that opens the console, a client that is told to log in.
 	 */
 	if (shown && !fm_rate_take(gate->failures, name, limit, now_s, &wait_s)) {
@@ -149,9 +103,9 @@ static bool is_heard(struct fm_gate *gate, const struct fm_snapshot *snapshot,
 	const struct fm_rate_limit limit = {.per_second = per_minute / 60, .burst = per_minute};
 	uint8_t name[FM_RATE_NAME_BYTES];
 
-	if (is_local(visitor->address))
+	if (fm_address_is_local(visitor->address))
 		return true;
-	name_address(visitor->address, name);
+	fm_address_name(visitor->address, name);
 	bool heard = fm_rate_peek(gate->failures, name, limit, now_s, &wait_s);
 	pass->retry_after_s = heard ? 0 : whole_seconds(wait_s);
 	return heard;
@@ -217,7 +171,7 @@ static enum fm_problem check_rate(struct fm_gate *gate, const struct fm_snapshot
 	if (key)
 		memcpy(name, key->digest, sizeof(name));
 	else
-		name_address(visitor->address, name);
+		fm_address_name(visitor->address, name);
 	if (fm_rate_take(gate->requests, name, limit, now_s, &wait_s))
 		return FM_PROBLEM_NONE;
 	pass->retry_after_s = whole_seconds(wait_s);
@@ -234,7 +188,7 @@ enum fm_problem fm_gate_check(struct fm_gate *gate, const struct fm_snapshot *sn
 
 	*ret_pass = (struct fm_pass){0};
 	/* A page that came by rebinding has no key: with keys the name does not matter. */
-	if (!snapshot->keys && is_ip(visitor->address) &&
+	if (!snapshot->keys && fm_address_is_ip(visitor->address) &&
 	        !fm_origin_host_known(&snapshot->config, visitor->host)) {
 		fm_fail(err, FM_E_INVALID,
 		        "\"%.64s\" is not a name of this machine; [server] host_names may list it",

@@ -40,8 +40,4 @@ enum fm_problem fm_gate_check(struct fm_gate *gate, const struct fm_snapshot *sn
         const struct fm_route *route, const struct fm_request *request, const struct fm_visitor *visitor,
         double now_s, struct fm_pass *ret_pass, struct fm_error *err);
 
-/* "127.0.0.1", "fe80::1", "unix". */
-#define FM_ADDRESS_TEXT 48
-void fm_address_format(const struct sockaddr *address, char ret_text[FM_ADDRESS_TEXT]);
-
 #endif

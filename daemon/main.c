@@ -30,7 +30,8 @@ static const char usage[] =
         "\n"
         "  -c, --config FILE        read settings from FILE (default " FM_CONFIG_DEFAULT_FILE ",\n"
         "                           where it exists)\n"
-        "  -l, --listen ADDR:PORT   serve there (default 127.0.0.1:8660; port 0: any free port)\n"
+        "  -l, --listen ADDR:PORT   serve there (default 127.0.0.1:8660; port 0: any free port),\n"
+        "                           or unix:/PATH; several with commas\n"
         "  -g, --gallery FILE       people and faces (default /var/lib/facematchd/gallery.db)\n"
         "  -m, --models DIR         networks, and their manifests where it holds any\n"
         "      --log-level LEVEL    error, warning, info or debug\n"
@@ -160,18 +161,15 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 {
 	fm_cleanup(fm_app_freep) struct fm_app *app = NULL;
 	fm_cleanup(fm_server_freep) struct fm_server *server = NULL;
-	struct fm_listen_address address;
 	struct timespec begin, end;
-	char text[128], workers[16];
+	char text[2048], workers[16];
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	enum fm_status status = fm_app_create(first, &app, err);
 	if (!status)
-		status = fm_listen_parse(app->config->listen, &address, err);
-	if (!status)
-		status = fm_server_start(app, &address, &server, err);
+		status = fm_server_start(app, &server, err);
 	if (!status) {
-		snprintf(text, sizeof(text), "listening on http://%s", fm_server_address(server));
+		snprintf(text, sizeof(text), "listening on %s", fm_server_address(server));
 		fm_log(FM_LOG_INFO, text, NULL);
 		/* Until the daemon is ready there is nothing to finish: signals end it as they end any
 		 * process. */
@@ -189,7 +187,7 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 		snprintf(workers, sizeof(workers), "%zu", app->worker_count);
 		fm_log(FM_LOG_INFO, "ready", "ms", text, "workers", workers, "isa",
 		        fm_isa_name(fm_isa_best()), "model", fm_app_model(app), NULL);
-		sd_notifyf(0, "READY=1\nSTATUS=Serving http://%s", fm_server_address(server));
+		sd_notifyf(0, "READY=1\nSTATUS=Serving %s", fm_server_address(server));
 		wait_for_the_end(app, arguments, signals);
 		sd_notify(0, "STOPPING=1\nSTATUS=Finishing requests");
 	}

@@ -152,6 +152,11 @@ static enum fm_problem check_headers(struct fm_passage *passage, const struct fm
 {
 	struct fm_request *request = &passage->request;
 
+	if (arrival->header_bytes > (size_t)passage->snapshot->config.header_max_bytes) {
+		fm_fail(err, FM_E_TOO_LARGE, "the headers have %zu bytes; %" PRId64 " are allowed",
+		        arrival->header_bytes, passage->snapshot->config.header_max_bytes);
+		return FM_PROBLEM_HEADERS_TOO_LARGE;
+	}
 	*ret_declared = arrival->content_length ? strtoull(arrival->content_length, NULL, 10) : 0;
 	if (arrival->content_type) {
 		request->content_type = strdup(arrival->content_type);
@@ -182,7 +187,7 @@ enum fm_step fm_passage_headers(struct fm_passage *passage, const struct fm_arri
 {
 	const struct fm_config *config = &passage->snapshot->config;
 	struct fm_error err;
-	size_t declared;
+	size_t declared = 0;
 
 	snprintf(passage->method, sizeof(passage->method), "%s", arrival->method);
 	fm_request_init(&passage->request, arrival->request_id, (size_t)config->body_max_bytes);
@@ -217,8 +222,7 @@ enum fm_step fm_passage_body(struct fm_passage *passage, const char *bytes, size
 	struct fm_error err;
 
 	passage->received_bytes += length;
-	if (seconds_since(&passage->start) > (double)config->request_timeout_s ||
-	        passage->received_bytes / DROP_FACTOR > request->body.maximum)
+	if (passage->received_bytes / DROP_FACTOR > request->body.maximum)
 		return FM_STEP_CUT;
 	if (passage->settled)
 		return FM_STEP_READ;
@@ -264,9 +268,8 @@ void fm_passage_work(struct fm_passage *passage, struct fm_pipeline *pipeline)
 	passage->exchange.pipeline = pipeline;
 	passage->queue_s = seconds_since(&passage->queued);
 	fm_metrics_observe(passage->traffic->app->metrics, FM_HISTOGRAM_STAGE_QUEUE, passage->queue_s);
-	if (seconds_since(&passage->start) > (double)config->request_timeout_s) {
-		fm_fail(&err, FM_E_BUSY, "no worker was free for %" PRId64 " seconds",
-		        config->request_timeout_s);
+	if (passage->queue_s * 1000 > (double)config->queue_timeout_ms) {
+		fm_fail(&err, FM_E_BUSY, "no worker was free for %.1f seconds", passage->queue_s);
 		fm_passage_refuse(passage, FM_PROBLEM_OVERLOADED, &err);
 	} else if (fm_pipeline_set_options(pipeline, &passage->snapshot->pipeline, &err)) {
 		fm_passage_refuse(passage, FM_PROBLEM_INTERNAL, &err);

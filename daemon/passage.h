@@ -40,8 +40,9 @@ struct fm_passage {
 struct fm_arrival {
 	const char *method, *content_type, *content_length, *request_id;
 	const char *preflight; /* Access-Control-Request-Method */
-	bool expects;          /* the client waits for a word before it sends the body */
-	bool misframed;        /* more than one length or encoding, or an unknown one */
+	size_t header_bytes;
+	bool expects;   /* the client waits for a word before it sends the body */
+	bool misframed; /* more than one length or encoding, or an unknown one */
 	struct fm_visitor visitor;
 };
 

@@ -52,10 +52,15 @@ static enum fm_status reload(
 	/* A file that went astray must not open the door. */
 	struct fm_snapshot *running = fm_snapshot_get(&app->snapshots);
 	bool unlocked = running->keys && !next->keys;
+	bool other_tls = !running->certificate != !next->certificate;
 	fm_snapshot_put(running);
 	if (unlocked) {
 		fm_snapshot_put(next);
 		return fm_fail(err, FM_E_INVALID, "the file of keys is gone: to ask for no keys, restart");
+	}
+	if (other_tls) {
+		fm_snapshot_put(next);
+		return fm_fail(err, FM_E_INVALID, "TLS is turned on and off by a restart");
 	}
 	say_what_waits(changed);
 	fm_reload_log(&next->config);

@@ -36,6 +36,7 @@ static const struct {
         [FM_PROBLEM_MULTIPLE_FACES] = {422, "multiple_faces", "More than one face found"},
         [FM_PROBLEM_LOW_QUALITY] = {422, "low_quality", "Face not good enough to enrol"},
         [FM_PROBLEM_RATE_LIMITED] = {429, "rate_limited", "Too many requests"},
+        [FM_PROBLEM_HEADERS_TOO_LARGE] = {431, "headers_too_large", "Request headers too large"},
         [FM_PROBLEM_INTERNAL] = {500, "internal", "Internal error"},
         [FM_PROBLEM_OVERLOADED] = {503, "overloaded", "Too busy"},
         [FM_PROBLEM_STARTING] = {503, "starting", "Still starting"},

@@ -1,24 +1,29 @@
 /*
  * HTTP: libmicrohttpd's epoll threads move bytes; a complete request goes to the worker pool while its
- * connection sleeps, and wakes with the reply. The only file that knows microhttpd.h is server.c.
+ * connection sleeps, and wakes with the reply. The only file that knows microhttpd.h is server.c; what a
+ * request is and what becomes of it is passage.c's.
  *
- * Bounds: bodies ([limits] body_max_bytes, refused before they are read where their length is declared), all
- * bodies together ([limits] bodies_max_bytes), headers (libmicrohttpd: 64 KiB a connection), connections, and
- * time ([server] idle_timeout_s between bytes, request_timeout_s from the first byte to a worker).
+ * Bounds: headers ([limits] header_max_bytes), bodies (body_max_bytes, refused before they are read where
+ * their length is declared), all bodies together (bodies_max_bytes), connections in all and of one address,
+ * and time: of silence, for a request's headers, for its body ([server]), for a worker ([workers]
+ * queue_timeout_ms).
  */
 #ifndef FM_DAEMON_SERVER_H
 #define FM_DAEMON_SERVER_H
 
 #include "daemon/app.h"
-#include "daemon/listen.h"
+
+#include <stdint.h>
 
 struct fm_server;
 
-/* Opens the port and serves: until the app is ready, "starting". `app` outlives the server. */
-enum fm_status fm_server_start(struct fm_app *app, const struct fm_listen_address *address,
-        struct fm_server **ret_server, struct fm_error *err);
+/*
+ * Opens the sockets, or takes those of systemd (socket activation), and serves: until the app is ready,
+ * "starting". `app` outlives the server.
+ */
+enum fm_status fm_server_start(struct fm_app *app, struct fm_server **ret_server, struct fm_error *err);
 
-/* "127.0.0.1:40123", and its port. */
+/* "http://127.0.0.1:40123, unix:/run/facematchd/http", and the first port; 0: none. */
 const char *fm_server_address(const struct fm_server *server);
 uint16_t fm_server_port(const struct fm_server *server);
 

@@ -64,11 +64,14 @@ static enum fm_status read_keys(struct fm_snapshot *snapshot, struct fm_error *e
 
 static enum fm_status check_exposure(const struct fm_snapshot *snapshot, struct fm_error *err)
 {
-	struct fm_listen_address address;
-	enum fm_status status = fm_listen_parse(snapshot->config.listen, &address, err);
+	struct fm_listen_address addresses[FM_LISTEN_MAX];
+	size_t count = 0;
+	enum fm_status status = fm_listen_parse_list(snapshot->config.listen, addresses, &count, err);
 
-	if (!status && !snapshot->keys && !snapshot->config.allow_without_keys)
-		status = fm_listen_check(&address, err);
+	if (snapshot->keys || snapshot->config.allow_without_keys)
+		return status;
+	for (size_t i = 0; !status && i < count; i++)
+		status = fm_listen_check(&addresses[i], err);
 	return status;
 }
 
@@ -84,6 +87,9 @@ enum fm_status fm_snapshot_create(
 	snapshot->pipeline = pipeline_options(&snapshot->config);
 	atomic_init(&snapshot->holders, 1);
 	enum fm_status status = read_keys(snapshot, err);
+	if (!status && snapshot->config.tls_certificate[0])
+		status = fm_certificate_load(snapshot->config.tls_certificate, snapshot->config.tls_key,
+		        &snapshot->certificate, err);
 	if (!status)
 		status = check_exposure(snapshot, err);
 	if (!status)
@@ -97,6 +103,7 @@ void fm_snapshot_put(struct fm_snapshot *snapshot)
 		return;
 	fm_config_done(&snapshot->config);
 	fm_keyring_free(snapshot->keys);
+	fm_certificate_free(snapshot->certificate);
 	free(snapshot);
 }
 

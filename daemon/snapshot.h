@@ -7,6 +7,7 @@
 #define FM_DAEMON_SNAPSHOT_H
 
 #include "daemon/config.h"
+#include "daemon/tls.h"
 #include "lib/auth/keyring.h"
 #include "lib/face/pipeline.h"
 
@@ -17,6 +18,7 @@ struct fm_snapshot {
 	struct fm_config config;
 	struct fm_pipeline_options pipeline; /* the part of it that pipelines want */
 	struct fm_keyring *keys;             /* NULL: nobody is asked for a key */
+	struct fm_certificate *certificate;  /* NULL: no TLS */
 	atomic_size_t holders;
 };
 

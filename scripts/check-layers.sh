@@ -49,6 +49,7 @@ outside=(
 	"xmmintrin.h lib/kernels/*|lib/cpu/*"
 	"arm_neon.h lib/kernels/*"
 	"cpuid.h lib/cpu/*"
+	"gnutls/* daemon/tls.c"
 	"malloc.h daemon/main.c"
 	"microhttpd.h daemon/server.c"
 	"systemd/* daemon/*"

@@ -177,7 +177,7 @@ Test(load, clients_that_leave_while_their_photo_is_worked_on)
 
 Test(load, an_upload_that_dribbles_is_cut)
 {
-	struct test_daemon daemon = test_daemon_start("[server]\nrequest_timeout_s = 1\n");
+	struct test_daemon daemon = test_daemon_start("[server]\nbody_timeout_s = 1\n");
 	static const char head[] =
 	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
 	int fd = test_connect(&daemon);
