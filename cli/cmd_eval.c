@@ -68,6 +68,25 @@ static void print_stated(const struct fm_eval_run *run)
 	                                                           : "");
 }
 
+/* Fusions beside each other. */
+static void print_fusions(const struct fm_eval_run *run)
+{
+	const json_t *fusions = json_object_get(run->report, "fusions");
+	const char *name, *key;
+	json_t *fusion, *value;
+
+	printf("\n%-22s", fm_precision_name(run->precision));
+	json_object_foreach((json_t *)fusions, name, fusion) printf(" %-17s", name);
+	putchar('\n');
+	json_object_foreach(json_object_get(fusions, "nearest"), key, value)
+	{
+		printf("%-22s", key);
+		json_object_foreach((json_t *)fusions, name, fusion)
+		        printf(" %-17.3g", json_number_value(json_object_get(fusion, key)));
+		putchar('\n');
+	}
+}
+
 static void print_comparison(const struct fm_eval *eval)
 {
 	const char *first = fm_precision_name(eval->runs[0].precision);
@@ -114,6 +133,9 @@ static void print_reports(const struct fm_eval *eval)
 		if (json_is_array(json_object_get(reports[i], "stated_rates")) &&
 		        fm_stats_impostors(eval->runs[i].stats) > 0)
 			print_stated(&eval->runs[i]);
+	for (size_t i = 0; i < eval->run_count; i++)
+		if (json_object_get(reports[i], "fusions"))
+			print_fusions(&eval->runs[i]);
 	if (eval->comparison)
 		print_comparison(eval);
 }
@@ -144,14 +166,15 @@ static enum fm_status write_plot(const struct fm_eval *eval, const char *path, s
 
 struct wanted {
 	const char *pairs, *gallery, *probes, *json, *plot;
-	bool all_pairs;
+	bool all_pairs, fusion;
 };
 
 static enum fm_status evaluate(struct fm_eval *eval, const struct wanted *wanted, struct fm_error *err)
 {
-	enum fm_status status = wanted->pairs ? fm_eval_pairs(eval, wanted->pairs, err)
-	                        : wanted->all_pairs
-	                                ? fm_eval_all_pairs(eval, err)
+	enum fm_status status = wanted->pairs       ? fm_eval_pairs(eval, wanted->pairs, err)
+	                        : wanted->all_pairs ? fm_eval_all_pairs(eval, err)
+	                        : wanted->fusion
+	                                ? fm_eval_fusion(eval, err)
 	                                : fm_eval_identify(eval, wanted->gallery, wanted->probes, err);
 	if (!status && wanted->json) {
 		json_t *whole = whole_report(eval);
@@ -178,6 +201,8 @@ static int eval_run(struct fm_call *call)
 	        {"probes", FM_OPTION_TEXT, &wanted.probes, "FILE", "1:N, the same header"},
 	        {"all-pairs", FM_OPTION_FLAG, &wanted.all_pairs, NULL,
 	                "every photo against every other; a folder for each person"},
+	        {"fusion", FM_OPTION_FLAG, &wanted.fusion, NULL,
+	                "several photos as one decision: nearest, mean, template; the same folders"},
 	        {"precision", FM_OPTION_PRECISIONS, &eval.precisions, "float32|int8|both",
 	                "arithmetic of the network; both side by side (default: int8)"},
 	        {"json", FM_OPTION_TEXT, &wanted.json, "FILE",
@@ -193,9 +218,12 @@ static int eval_run(struct fm_call *call)
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 0, 0, &exit_status))
 		return exit_status;
 	eval.threads = (size_t)threads;
-	if ((wanted.pairs != NULL) + (wanted.gallery || wanted.probes) + wanted.all_pairs != 1)
-		return fm_usage_error(
-		        call->command, "one of --pairs, --gallery with --probes, and --all-pairs is wanted");
+	if ((wanted.pairs != NULL) + (wanted.gallery || wanted.probes) + wanted.all_pairs + wanted.fusion !=
+	        1)
+		return fm_usage_error(call->command,
+		        "one of --pairs, --gallery with --probes, --all-pairs and --fusion is wanted");
+	if (wanted.fusion && wanted.plot)
+		return fm_usage_error(call->command, "--fusion has no plot");
 	if (!wanted.gallery != !wanted.probes)
 		return fm_usage_error(call->command, "--gallery and --probes go together");
 	if (evaluate(&eval, &wanted, &err) < 0) {
@@ -224,6 +252,11 @@ const struct fm_command fm_cmd_eval = {
                 "--all-pairs: DIR/PERSON/PHOTO, every photo against every other: thresholds at false accept "
                 "rates\n"
                 "  down to 1e-6, and what the rates that the network's manifest states measure here.\n"
+                "--fusion: DIR/PERSON/PHOTO, each photo against the others of its person, who has three or "
+                "more, by\n"
+                "  nearest, mean, nearest and mean, and template: FNMR at FMR and FNIR at FPIR, thresholds "
+                "from the\n"
+                "  other half of the people, over 20 random halves.\n"
                 "A rate is supported when three impostors are expected at it. --precision both compares "
                 "float32\n"
                 "with int8 on the same photos, with McNemar's test on what they decide differently.\n"

@@ -89,5 +89,6 @@ enum fm_status fm_eval_pairs(struct fm_eval *eval, const char *pairs_path, struc
 enum fm_status fm_eval_identify(
         struct fm_eval *eval, const char *gallery_path, const char *probes_path, struct fm_error *err);
 enum fm_status fm_eval_all_pairs(struct fm_eval *eval, struct fm_error *err);
+enum fm_status fm_eval_fusion(struct fm_eval *eval, struct fm_error *err);
 
 #endif

@@ -4,7 +4,9 @@
 #include "tests/support/ctl.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,6 +156,45 @@ Test(eval_modes, all_pairs_of_a_directory)
 	cr_expect_not_null(strstr(result.out, "too few pairs for this rate"), "%s", result.out);
 	cr_expect_not_null(strstr(result.out, "(extrapolated by the calibration)"), "%s", result.out);
 	test_ctl_result_done(&result);
+}
+
+Test(eval_modes, fusion_on_real_people)
+{
+	static const char *const fusions[] = {"nearest", "mean", "nearest_and_mean", "template"};
+	const char *data = getenv("FM_SHARED_DATA");
+	char images[TEST_CTL_PATH], model[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	snprintf(images, sizeof(images), "%s/lfw-view1/images", data ? data : "../shared/data");
+	if (access(images, R_OK) != 0)
+		cr_skip_test("no photos of LFW View 1");
+	struct test_ctl_result result =
+	        test_ctl_run("eval", "--images", images, "--fusion", "--json", "-", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	expect_near(json, "people", 963);
+	/* 126 people have three photos or more. */
+	cr_expect(fabs(test_ctl_number(json, "enrolled_people") - 63) < 5);
+	for (size_t i = 0; i < 4; i++) {
+		const json_t *fusion = json_object_get(json_object_get(json, "fusions"), fusions[i]);
+		cr_expect_lt(test_ctl_number(fusion, "fnmr_at_fmr_1e-3"), 0.02);
+		cr_expect_lt(test_ctl_number(fusion, "fnir_at_fpir_1e-1"), 0.03);
+		double fmr = test_ctl_number(fusion, "measured_fmr_at_1e-3");
+		cr_expect(fmr > 1e-3 / 3 && fmr < 3e-3, "%s: %g", fusions[i], fmr);
+	}
+	/* What the daemon does is not worse than a template. */
+	const json_t *all = json_object_get(json, "fusions");
+	cr_expect_leq(test_ctl_number(json_object_get(all, "nearest"), "fnir_at_fpir_1e-2"),
+	        test_ctl_number(json_object_get(all, "template"), "fnir_at_fpir_1e-2") + 0.005);
+	json_decref(json);
+	test_ctl_result_done(&result);
+
+	test_ctl_expect_usage_error(
+	        test_ctl_run("eval", "--images", images, "--fusion", "--all-pairs", NULL), "one of --pairs");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("eval", "--images", images, "--fusion", "--plot", "x.svg", NULL), "has no plot");
+	test_ctl_expect_failure(
+	        test_ctl_run("eval", "--images", test_ctl_dir(), "--fusion", NULL), "there are no photos");
 }
 
 Test(eval_modes, what_is_wrong_is_named)
