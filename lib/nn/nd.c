@@ -115,7 +115,7 @@ static inline __attribute__((always_inline)) void copy_elements(char *out, const
 			memcpy(out + (ptrdiff_t)j * out_step, a + (ptrdiff_t)j * a_step, size);
 }
 
-/* Rows of two elements, points and scores, are one element of twice the size. */
+/* Short rows, of points, boxes and scores, are fewer elements of two, four or eight times the size. */
 static inline __attribute__((always_inline)) void copy_plane(
         const struct fm_nd *nd, void *out, const void *a, const size_t size)
 {
@@ -127,12 +127,16 @@ static inline __attribute__((always_inline)) void copy_plane(
 	const ptrdiff_t a_step = nd->strides[1][nd->rank - 1] * bytes;
 	const bool whole = out_step == bytes && a_step == bytes;
 
-	if (whole && columns == 2)
-		copy_elements(out, a, rows, 1, out_row, a_row, 0, 0, 2 * size);
-	else if (whole && columns >= 16)
+	if (whole && columns >= 16)
 		for (size_t i = 0; i < rows; i++)
 			memcpy((char *)out + (ptrdiff_t)i * out_row, (const char *)a + (ptrdiff_t)i * a_row,
 			        columns * size);
+	else if (whole && columns % 8 == 0)
+		copy_elements(out, a, rows, columns / 8, out_row, a_row, 8 * bytes, 8 * bytes, 8 * size);
+	else if (whole && columns % 4 == 0)
+		copy_elements(out, a, rows, columns / 4, out_row, a_row, 4 * bytes, 4 * bytes, 4 * size);
+	else if (whole && columns % 2 == 0)
+		copy_elements(out, a, rows, columns / 2, out_row, a_row, 2 * bytes, 2 * bytes, 2 * size);
 	else
 		copy_elements(out, a, rows, columns, out_row, a_row, out_step, a_step, size);
 }
