@@ -181,3 +181,37 @@ enum fm_status fm_pool_shape_read(const struct fm_graph *graph, const struct fm_
 	*ret_shape = s;
 	return FM_OK;
 }
+
+struct fm_strip_shape fm_conv_strip_shape(const struct fm_conv_shape *shape)
+{
+	return (struct fm_strip_shape){.in_h = shape->in_h,
+	        .out_h = shape->out_h,
+	        .in_row = shape->in_w * shape->in_channels,
+	        .out_row = shape->out_w * shape->out_channels,
+	        .kernel = shape->kernel[0],
+	        .stride = shape->stride[0],
+	        .dilation = shape->dilation[0],
+	        .pad = shape->pad[0]};
+}
+
+const float *fm_dwconv_strip(struct fm_dwconv_shape *shape, const struct fm_strip *strip)
+{
+	const size_t top = strip->begin * shape->stride_h, pad = shape->pad_top;
+	size_t first = top > pad ? top - pad : 0;
+
+	first = first < shape->in_h ? first : shape->in_h;
+	shape->in_h -= first;
+	shape->out_h = strip->end - strip->begin;
+	shape->pad_top = top < pad ? pad - top : 0;
+	return strip->in + (first - strip->in_first) * shape->in_w * shape->channels;
+}
+
+void fm_step_run_whole(const struct fm_step *step, const struct fm_run *run,
+        void (*run_strip)(const struct fm_step *, const struct fm_run *, const struct fm_strip *))
+{
+	run_strip(step, run,
+	        &(struct fm_strip){.end = step->strip.out_h,
+	                .in = run->values[step->inputs[0]],
+	                .out = run->values[step->outputs[0]],
+	                .residual = step->input_count > 1 ? run->values[step->inputs[1]] : NULL});
+}

@@ -23,4 +23,17 @@ enum fm_status fm_conv_shape_read(const struct fm_graph *graph, const struct fm_
 enum fm_status fm_pool_shape_read(const struct fm_graph *graph, const struct fm_node *node,
         struct fm_conv_shape *ret_shape, struct fm_error *err);
 
+/* What strips.h wants to know of it. */
+struct fm_strip_shape fm_conv_strip_shape(const struct fm_conv_shape *shape);
+
+/*
+ * *shape, of a whole image, becomes that of a strip's rows, which are an image of fewer rows: the padding
+ * above is there for the first of them only. Returns where its input begins.
+ */
+const float *fm_dwconv_strip(struct fm_dwconv_shape *shape, const struct fm_strip *strip);
+
+/* A whole step as its one strip. */
+void fm_step_run_whole(const struct fm_step *step, const struct fm_run *run,
+        void (*run_strip)(const struct fm_step *, const struct fm_run *, const struct fm_strip *));
+
 #endif

@@ -5,6 +5,7 @@
 #include "lib/base/mem.h"
 #include "lib/nn/net_internal.h"
 #include "lib/nn/quantize.h"
+#include "lib/nn/strips.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static enum fm_status prepare_step(
 	const struct fm_value *out = &build->graph->values[node->outputs[0]];
 
 	*step = (struct fm_step){.run = node->op->run,
+	        .run_strip = node->op->run_strip,
 	        .inputs =
 	                fm_arena_memdup(build->arena, node->inputs, node->input_count, sizeof(*node->inputs)),
 	        .input_count = node->input_count,
@@ -121,8 +123,28 @@ static enum fm_status keep_constants(struct fm_net *net, const struct fm_graph *
 	return FM_OK;
 }
 
-static enum fm_status make_steps(
-        struct fm_net *net, struct fm_graph *graph, size_t memory_max_bytes, struct fm_error *err)
+static enum fm_status list_layers(struct fm_net *net, struct fm_error *err)
+{
+	size_t layers = 0;
+
+	for (size_t s = 0; s < net->step_count; s++)
+		layers += net->steps[s].layers ? net->steps[s].layer_count : 1;
+	net->layers = fm_arena_alloc(&net->arena, layers, sizeof(*net->layers));
+	if (!net->layers)
+		return nomem(err);
+	for (size_t s = 0; s < net->step_count; s++) {
+		const struct fm_step *step = &net->steps[s];
+
+		if (!step->layers)
+			net->layers[net->layer_count++] = &step->info;
+		for (size_t l = 0; step->layers && l < step->layer_count; l++)
+			net->layers[net->layer_count++] = &step->layers[l];
+	}
+	return FM_OK;
+}
+
+static enum fm_status make_steps(struct fm_net *net, struct fm_graph *graph, size_t strips_bytes_min,
+        size_t memory_max_bytes, struct fm_error *err)
 {
 	const struct fm_build build = {
 	        .graph = graph, .arena = &net->arena, .kernels = net->kernels, .precision = net->precision};
@@ -141,10 +163,13 @@ static enum fm_status make_steps(
 		        (status = keep_constants(
 		                 net, graph, steps[count].inputs, steps[count].input_count, err)))
 			return status;
-		if (steps[count].scratch_bytes > net->scratch_bytes)
-			net->scratch_bytes = steps[count].scratch_bytes;
 		count++;
 	}
+	if (strips_bytes_min && (status = fm_strips_make(&build, steps, &count, strips_bytes_min, err)))
+		return status;
+	for (size_t s = 0; s < count; s++)
+		if (steps[s].scratch_bytes > net->scratch_bytes)
+			net->scratch_bytes = steps[s].scratch_bytes;
 	if ((status = keep_constants(net, graph, graph->outputs, graph->output_count, err)) ||
 	        (status = fm_plan_make(
 	                 graph, steps, count, memory_max_bytes, net->slots, &net->activation_bytes, err)))
@@ -158,13 +183,16 @@ static enum fm_status make_steps(
 		if (!steps[s].view)
 			steps[net->step_count++] = steps[s];
 	net->steps = steps;
-	return FM_OK;
+	return list_layers(net, err);
 }
 
 static enum fm_status build_net(struct fm_net *net, struct fm_arena *arena, const struct fm_onnx_model *model,
         const struct fm_net_options *options, size_t memory_max_bytes, struct fm_error *err)
 {
 	const struct fm_input_size size = {options->input_height_px, options->input_width_px};
+	const size_t strips_bytes_min = options->no_fusion || options->no_strips ? 0
+	                                : options->strips_bytes_min              ? options->strips_bytes_min
+	                                                                         : FM_STRIPS_BYTES_MIN;
 	struct fm_graph graph;
 	enum fm_status status;
 
@@ -173,7 +201,7 @@ static enum fm_status build_net(struct fm_net *net, struct fm_arena *arena, cons
 	        (!options->no_fusion && (status = fm_graph_fuse(&graph, err))) ||
 	        (status = fm_graph_layout(&graph, err)) ||
 	        (status = describe_ends(net, &graph, model, err)) ||
-	        (status = make_steps(net, &graph, memory_max_bytes, err)))
+	        (status = make_steps(net, &graph, strips_bytes_min, memory_max_bytes, err)))
 		return status;
 	return FM_OK;
 }
@@ -255,12 +283,12 @@ const struct fm_tensor_info *fm_net_output(const struct fm_net *net, size_t inde
 
 size_t fm_net_layer_count(const struct fm_net *net)
 {
-	return net->step_count;
+	return net->layer_count;
 }
 
 const struct fm_layer_info *fm_net_layer(const struct fm_net *net, size_t index)
 {
-	return &net->steps[index].info;
+	return net->layers[index];
 }
 
 enum fm_precision fm_net_precision(const struct fm_net *net)

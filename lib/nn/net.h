@@ -32,6 +32,8 @@ struct fm_net_options {
 	bool isa_set;    /* use `isa` and not the best there is; FM_E_UNSUPPORTED where it does not run */
 	enum fm_isa isa; /* results do not depend on it, only speed does */
 	bool no_fusion;  /* run node by node: to find a defect, to test fusion */
+	bool no_strips;  /* run layer by layer: to test strips (docs/KERNELS.md 10) */
+	size_t strips_bytes_min; /* pass tensors by strips from here on (lib/nn/strips.h); 0: its default */
 	/*
 	 * Of images, where the file leaves height and width open; FM_E_UNSUPPORTED when they are not given
 	 * then, FM_E_INVALID where the file fixes others.

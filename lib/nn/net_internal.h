@@ -13,6 +13,8 @@ struct fm_net {
 	uint32_t *output_values;
 	struct fm_step *steps; /* those that run: views are gone */
 	size_t step_count;
+	const struct fm_layer_info **layers; /* a step is one layer, or several that run by strips */
+	size_t layer_count;
 	struct fm_slot *slots; /* [value_count] */
 	size_t value_count;
 	size_t activation_bytes, scratch_bytes; /* multiples of 64 */

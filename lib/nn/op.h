@@ -26,10 +26,30 @@ struct fm_run {
 	const struct fm_kernels *kernels;
 	void *const *values;
 	void *scratch;
+	uint64_t *layer_ns; /* NULL, or where a step that is several layers adds up the time of each */
+};
+
+/* The image rows under an output row, and the floats of a row, of a step that can go by strips (strips.h). */
+struct fm_strip_shape {
+	size_t in_h, out_h, in_row, out_row;
+	size_t kernel, stride, dilation, pad; /* vertical */
+	bool first_only; /* its input must be whole, and its scratch its own from one strip to the next */
+};
+
+/* Output rows begin to end of a step. Strips come in ascending order, from row 0 on, without gaps. */
+struct fm_strip {
+	size_t begin, end;
+	const float *in; /* from row in_first on; those under the strip are there */
+	size_t in_first;
+	float *out;            /* from row `begin` on */
+	const float *residual; /* the same, or NULL; may be `out` */
 };
 
 struct fm_step {
 	void (*run)(const struct fm_step *step, const struct fm_run *run);
+	/* Or a part of it, from inputs[0] to output 0, inputs[1] being the residual; NULL: only whole. */
+	void (*run_strip)(const struct fm_step *step, const struct fm_run *run, const struct fm_strip *strip);
+	struct fm_strip_shape strip;
 	const uint32_t *inputs; /* those that a run reads */
 	size_t input_count;
 	const uint32_t *outputs;
@@ -39,6 +59,8 @@ struct fm_step {
 	bool view;            /* output 0 is input 0's memory: nothing runs */
 	uint32_t in_place; /* an input whose memory output 0 may take over when it dies here, or FM_VALUE_NONE
 	                    */
+	const struct fm_layer_info *layers; /* several that run by strips; NULL: info is the only one */
+	size_t layer_count;
 	struct fm_layer_info info;
 };
 
@@ -64,6 +86,8 @@ struct fm_op {
 	enum fm_status (*prepare)(const struct fm_build *build, struct fm_node *node, struct fm_step *step,
 	        struct fm_error *err);
 	void (*run)(const struct fm_step *step, const struct fm_run *run);
+	/* NULL, or how it goes by strips of rows; prepare fills step->strip then. */
+	void (*run_strip)(const struct fm_step *step, const struct fm_run *run, const struct fm_strip *strip);
 };
 
 const struct fm_op *fm_op_find(const char *name);

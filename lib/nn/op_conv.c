@@ -181,8 +181,8 @@ static enum fm_status prepare_products(const struct fm_build *build, struct fm_n
 	step->scratch_bytes = fm_linear_scratch_bytes(&linears[0]);
 	if (conv->kind == PATCHES && columns_suit(build, conv)) {
 		conv->column_rows = linears[0].chunk_rows < s->out_w ? 1 : linears[0].chunk_rows / s->out_w;
-		step->scratch_bytes =
-		        fm_columns_scratch_bytes(s) + column_codes_bytes(conv) + column_quant_bytes(conv);
+		step->scratch_bytes = fm_columns_scratch_bytes(s) + column_codes_bytes(conv) +
+		                      column_quant_bytes(conv) + sizeof(struct fm_columns);
 	} else if (conv->kind == PATCHES) {
 		size_t rows = PATCH_BYTES / sizeof(float) / k / 24 * 24, pixels = s->out_h * s->out_w;
 
@@ -227,6 +227,8 @@ static enum fm_status prepare(
 		return status;
 	conv->epilogue.residual_stride = s->out_channels;
 	step->state = conv;
+	step->strip = fm_conv_strip_shape(s);
+	step->strip.first_only = conv->kind == PATCHES;
 	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * k;
 	if (conv->kind == DEPTHWISE)
 		return prepare_depthwise(build, node, step, conv, weights, err);
@@ -236,12 +238,13 @@ static enum fm_status prepare(
 	return prepare_products(build, node, step, conv, weights, weight_scale, err);
 }
 
-static void run_patches(const struct conv *conv, const struct fm_run *run, const struct fm_epilogue *epilogue,
-        const float *in, float *out)
+static void run_patches(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
+        const struct fm_epilogue *epilogue)
 {
 	const struct fm_conv_shape *s = &conv->shape;
-	const size_t pixels = s->out_h * s->out_w, channels = s->in_channels / s->groups;
+	const size_t first = strip->begin * s->out_w, end = strip->end * s->out_w;
 	const size_t n = s->out_channels / s->groups, k = conv->linears[0].k;
+	const size_t channels = s->in_channels / s->groups;
 	float *patches = run->scratch;
 	void *scratch = (char *)patches + ((conv->rows * k * sizeof(float) + 63) & ~(size_t)63);
 
@@ -250,79 +253,87 @@ static void run_patches(const struct conv *conv, const struct fm_run *run, const
 
 		part.bias = epilogue->bias ? epilogue->bias + g * n : NULL;
 		part.slope = epilogue->slope ? epilogue->slope + g * n : NULL;
-		for (size_t pixel = 0; pixel < pixels; pixel += conv->rows) {
-			const size_t rows = pixels - pixel < conv->rows ? pixels - pixel : conv->rows;
+		for (size_t pixel = first; pixel < end; pixel += conv->rows) {
+			const size_t rows = end - pixel < conv->rows ? end - pixel : conv->rows;
+			const size_t at = (pixel - first) * s->out_channels + g * n;
 
-			fm_patches_gather(patches, in + g * channels, s, conv->planar, pixel, rows);
-			const size_t at = pixel * s->out_channels + g * n;
+			fm_patches_gather(patches, strip->in + g * channels, s, conv->planar, pixel, rows);
 			if (epilogue->residual)
 				part.residual = epilogue->residual + at;
-			fm_linear_run(&conv->linears[g], run->kernels, scratch, out + at, s->out_channels,
-			        patches, k, rows, &part);
+			fm_linear_run(&conv->linears[g], run->kernels, scratch, strip->out + at,
+			        s->out_channels, patches, k, rows, &part);
 		}
 	}
 }
 
-static void run_columns(const struct conv *conv, const struct fm_run *run, const struct fm_epilogue *epilogue,
-        const float *in, float *out)
+static void run_columns(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
+        const struct fm_epilogue *epilogue)
 {
 	const struct fm_conv_shape *s = &conv->shape;
 	const struct fm_linear *linear = &conv->linears[0];
-	struct fm_columns columns = fm_columns_begin(run->scratch, s, conv->planar, in);
 	uint8_t *codes = (uint8_t *)run->scratch + fm_columns_scratch_bytes(s);
 	struct fm_row_quant *quant = (struct fm_row_quant *)(codes + column_codes_bytes(conv));
+	struct fm_columns *columns = (struct fm_columns *)((char *)quant + column_quant_bytes(conv));
 	struct fm_epilogue part = *epilogue;
 
-	for (size_t y = 0; y < s->out_h; y += conv->column_rows) {
-		const size_t rows = s->out_h - y < conv->column_rows ? s->out_h - y : conv->column_rows;
-		const size_t at = y * s->out_w * s->out_channels;
+	if (strip->begin == 0)
+		*columns = fm_columns_begin(run->scratch, s, conv->planar, strip->in);
+	for (size_t y = strip->begin; y < strip->end; y += conv->column_rows) {
+		const size_t rows = strip->end - y < conv->column_rows ? strip->end - y : conv->column_rows;
+		const size_t at = (y - strip->begin) * s->out_w * s->out_channels;
 
 		for (size_t r = 0; r < rows; r++)
 			run->kernels->quantize_columns(codes + r * s->out_w * linear->k_padded,
-			        quant + r * s->out_w, fm_columns_row(&columns, y + r), s->out_w, linear->k,
+			        quant + r * s->out_w, fm_columns_row(columns, y + r), s->out_w, linear->k,
 			        linear->k_padded);
 		if (epilogue->residual)
 			part.residual = epilogue->residual + at;
-		fm_linear_run_codes(linear, run->kernels, out + at, s->out_channels, codes, quant,
+		fm_linear_run_codes(linear, run->kernels, strip->out + at, s->out_channels, codes, quant,
 		        rows * s->out_w, &part);
 	}
 }
 
-static void run_depthwise(const struct conv *conv, const struct fm_run *run,
-        const struct fm_epilogue *epilogue, const float *in, float *out)
+static void run_depthwise(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
+        const struct fm_epilogue *epilogue)
 {
 	const struct fm_conv_shape *s = &conv->shape;
+	struct fm_dwconv_shape shape = conv->depthwise;
+	const float *in = fm_dwconv_strip(&shape, strip);
 	struct fm_epilogue own = *epilogue;
 
 	if (conv->chain.residual)
 		own.residual = NULL;
-	run->kernels->dwconv_f32(out, in, conv->taps, &conv->depthwise, &own);
-	fm_chain_run(&conv->chain, run->kernels, out, s->out_channels, s->out_h * s->out_w, s->out_channels,
-	        epilogue->residual);
+	run->kernels->dwconv_f32(strip->out, in, conv->taps, &shape, &own);
+	fm_chain_run(&conv->chain, run->kernels, strip->out, s->out_channels, shape.out_h * s->out_w,
+	        s->out_channels, epilogue->residual);
+}
+
+static void run_strip(const struct fm_step *step, const struct fm_run *run, const struct fm_strip *strip)
+{
+	const struct conv *conv = step->state;
+	const struct fm_conv_shape *s = &conv->shape;
+	struct fm_epilogue epilogue = conv->epilogue;
+
+	epilogue.residual = strip->residual;
+	switch (conv->kind) {
+	case POINTWISE:
+		fm_linear_run(&conv->linears[0], run->kernels, run->scratch, strip->out, s->out_channels,
+		        strip->in + (strip->begin - strip->in_first) * s->in_w * s->in_channels,
+		        s->in_channels, (strip->end - strip->begin) * s->out_w, &epilogue);
+		break;
+	case DEPTHWISE: run_depthwise(conv, run, strip, &epilogue); break;
+	case PATCHES:
+		if (conv->column_rows)
+			run_columns(conv, run, strip, &epilogue);
+		else
+			run_patches(conv, run, strip, &epilogue);
+		break;
+	}
 }
 
 static void run_conv(const struct fm_step *step, const struct fm_run *run)
 {
-	const struct conv *conv = step->state;
-	const struct fm_conv_shape *s = &conv->shape;
-	const float *in = run->values[step->inputs[0]];
-	float *out = run->values[step->outputs[0]];
-	struct fm_epilogue epilogue = conv->epilogue;
-
-	epilogue.residual = step->input_count > 1 ? run->values[step->inputs[1]] : NULL;
-	switch (conv->kind) {
-	case POINTWISE:
-		fm_linear_run(&conv->linears[0], run->kernels, run->scratch, out, s->out_channels, in,
-		        s->in_channels, s->out_h * s->out_w, &epilogue);
-		break;
-	case DEPTHWISE: run_depthwise(conv, run, &epilogue, in, out); break;
-	case PATCHES:
-		if (conv->column_rows)
-			run_columns(conv, run, &epilogue, in, out);
-		else
-			run_patches(conv, run, &epilogue, in, out);
-		break;
-	}
+	fm_step_run_whole(step, run, run_strip);
 }
 
 const struct fm_op fm_op_conv = {
@@ -338,4 +349,5 @@ const struct fm_op fm_op_conv = {
         .shape = shape,
         .prepare = prepare,
         .run = run_conv,
+        .run_strip = run_strip,
 };

@@ -37,13 +37,22 @@ static enum fm_status prepare(
 	step->state = fm_arena_memdup(build->arena, &pool, 1, sizeof(pool));
 	if (!step->state)
 		return fm_node_nomem(node, err);
+	step->strip = fm_conv_strip_shape(s);
 	step->info.op = "maxpool";
 	return FM_OK;
 }
 
+static void run_strip(const struct fm_step *step, const struct fm_run *run, const struct fm_strip *strip)
+{
+	struct fm_dwconv_shape shape = *(const struct fm_dwconv_shape *)step->state;
+	const float *in = fm_dwconv_strip(&shape, strip);
+
+	run->kernels->max_pool_f32(strip->out, in, &shape);
+}
+
 static void run_pool(const struct fm_step *step, const struct fm_run *run)
 {
-	run->kernels->max_pool_f32(run->values[step->outputs[0]], run->values[step->inputs[0]], step->state);
+	fm_step_run_whole(step, run, run_strip);
 }
 
 const struct fm_op fm_op_max_pool = {
@@ -57,4 +66,5 @@ const struct fm_op fm_op_max_pool = {
         .shape = shape,
         .prepare = prepare,
         .run = run_pool,
+        .run_strip = run_strip,
 };

@@ -2,10 +2,10 @@
 
 #include "lib/base/mem.h"
 #include "lib/nn/net_internal.h"
+#include "lib/nn/strips.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/base/banned.h"
 
@@ -54,19 +54,11 @@ void fm_session_free(struct fm_session *session)
 	free(session);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void fm_session_run_timed(struct fm_session *session, const float *const *inputs, float *const *ret_outputs,
         uint64_t *ret_layer_ns)
 {
 	const struct fm_net *net = session->net;
-	const struct fm_run run = {.kernels = net->kernels,
+	struct fm_run run = {.kernels = net->kernels,
 	        .values = session->values,
 	        .scratch = session->memory + net->activation_bytes};
 
@@ -74,12 +66,15 @@ void fm_session_run_timed(struct fm_session *session, const float *const *inputs
 	for (size_t v = 0; v < net->value_count; v++)
 		if (net->slots[v].kind == FM_SLOT_INPUT)
 			session->values[v] = (void *)(uintptr_t)inputs[net->slots[v].input];
-	for (size_t s = 0; s < net->step_count; s++) {
-		const uint64_t start = ret_layer_ns ? now_ns() : 0;
+	for (size_t s = 0, layer = 0; s < net->step_count; s++) {
+		const struct fm_step *step = &net->steps[s];
+		const uint64_t start = ret_layer_ns ? fm_clock_ns() : 0;
 
-		net->steps[s].run(&net->steps[s], &run);
-		if (ret_layer_ns)
-			ret_layer_ns[s] = now_ns() - start;
+		run.layer_ns = ret_layer_ns && step->layers ? ret_layer_ns + layer : NULL;
+		step->run(step, &run);
+		if (ret_layer_ns && !step->layers)
+			ret_layer_ns[layer] = fm_clock_ns() - start;
+		layer += step->layers ? step->layer_count : 1;
 	}
 	for (size_t i = 0; i < net->output_count; i++)
 		if (ret_outputs[i])
