@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check check-arm64 demo models format check-format install-deps bench bench-peers
+SELF_SUFFICIENT := help clean check check-arm64 check-quantized demo models format check-format install-deps bench bench-peers
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -196,7 +196,7 @@ demo-photos:
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 RUN_TESTS = scripts/run-tests.sh --logs $(B)/test-logs
 
-.PHONY: demo check tests run-tests run-unit-tests run-stress plain-tests check-source check-isa check-arm64 check-asan check-tsan
+.PHONY: demo check tests run-tests run-unit-tests run-stress plain-tests check-quantized check-source check-isa check-arm64 check-asan check-tsan
 demo: ## install what is missing, build, and show enrolment, search and verification on real photos
 	@scripts/install-deps.sh demo
 	@$(SUBMAKE) all models demo-photos
@@ -235,6 +235,11 @@ check-arm64: ## build for aarch64 and ask it, under qemu-user, for the same bits
 	@scripts/install-deps.sh arm64
 	@$(SUBMAKE) all models demo-photos
 	@scripts/check-arm64.sh $(B)
+
+check-quantized: ## ONNX Runtime on what `model quantize` writes: the same answers (skipped without node)
+	@scripts/install-deps.sh models
+	@$(SUBMAKE) all models demo-photos
+	@scripts/check-quantized.sh $(B)
 
 check-asan: models demo-photos ## the tests under the address and undefined-behaviour sanitizers
 	@$(SUBMAKE) VARIANT=asan SANITIZE=address,undefined CFLAGS="-O1 -g" run-all-binaries

@@ -28,7 +28,8 @@ function readNpy(file) {
 }
 
 // Static activations of fr_feature, by the ranges on the demo photos' faces. There a sum that lies near a half becomes
-// one integer here and the other there, and sends the rest of the network another way: the output is held to a cosine.
+// one integer here and the other there, and sends the rest of the network another way: the output is held to a cosine,
+// and check-quantized-steps.py compares step by step.
 const cosineMin = 0.98;
 function cosine(a, b) {
 	const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
@@ -42,7 +43,8 @@ function variantsOf(network) {
 	fs.mkdirSync(path.join(faces, 'demo'), { recursive: true });
 	for (const photo of fs.readdirSync('build/demo').filter((f) => f.endsWith('.jpg')))
 		fs.copyFileSync(path.join('build/demo', photo), path.join(faces, 'demo', photo));
-	return [...variants, ['--activations', 'static', '--calibrate', faces]];
+	return [...variants, ['--bits', '4', '--tune', '--calibrate', faces], ['--activations', 'static', '--bits', '6', '--calibrate', faces],
+		['--activations', 'static', '--calibrate', faces]];
 }
 
 async function check(network, options) {
