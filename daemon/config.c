@@ -35,7 +35,8 @@
 	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, false)
 #define LIVE_INTEGER(section, key, member, text, low, high)                                                  \
 	ROW(section, key, FM_SETTING_INTEGER, member, text, low, high, true)
-#define SWITCH(section, key, member, text) ROW(section, key, FM_SETTING_SWITCH, member, text, 0, 1, false)
+#define SWITCH(section, key, member, text)      ROW(section, key, FM_SETTING_SWITCH, member, text, 0, 1, false)
+#define LIVE_SWITCH(section, key, member, text) ROW(section, key, FM_SETTING_SWITCH, member, text, 0, 1, true)
 #define LIVE_REAL(section, key, member, text, low, high)                                                     \
 	ROW(section, key, FM_SETTING_REAL, member, text, low, high, true)
 
@@ -75,6 +76,7 @@ const struct fm_setting fm_settings[] = {
 	TEXT        ("models",  "embedding",          embedding,          "fr_feature", 1),
 	TEXT        ("models",  "precision",          precision,          "int8",      1),
 	TEXT        ("gallery", "path",               gallery,            "",          0),
+	LIVE_SWITCH ("gallery", "keep_crops",         keep_crops,         "no"),
 	LIVE_INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
 	LIVE_INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
 	LIVE_INTEGER("enroll",  "min_face_px",        min_enroll_px,      "60",        20, 4096),

@@ -39,6 +39,7 @@ struct fm_config {
 	char *detection, *landmarks, *embedding, *precision;
 	/* [gallery] */
 	char *gallery; /* "": $STATE_DIRECTORY/gallery.db, else /var/lib/facematchd/gallery.db */
+	int64_t keep_crops;
 	/* [detect] */
 	int64_t min_face_px, faces_max;
 	/* [enroll] */

@@ -96,6 +96,7 @@ static enum fm_problem read_candidate(
 	bool only;
 	enum fm_problem problem = fm_problem_of(read_choice(exchange->request, &embed, &only, err));
 
+	embed.crop = exchange->config->keep_crops;
 	if (!problem)
 		problem = fm_common_photo(exchange, "image", &embed, &candidate->faces, &photo, err);
 	if (!problem)
@@ -116,6 +117,8 @@ static enum fm_problem read_candidate(
 	        .dim = exchange->app->models->embedding->dim,
 	        .model = fm_app_model(exchange->app),
 	        .quality = candidate->quality,
+	        .crop = candidate->faces.crop,
+	        .crop_bytes = candidate->faces.crop_bytes,
 	        .box = {face->box.x_px, face->box.y_px, face->box.width_px, face->box.height_px},
 	};
 	fm_sha256(photo.data, photo.length, candidate->insert.image_sha256);

@@ -60,7 +60,18 @@ enum fm_problem fm_handle_face_delete(struct fm_exchange *exchange, struct fm_er
 
 enum fm_problem fm_handle_face_crop(struct fm_exchange *exchange, struct fm_error *err)
 {
-	(void)exchange;
-	fm_fail(err, FM_E_NOT_FOUND, "crops of enrolled faces are not kept here");
-	return FM_PROBLEM_NOT_FOUND;
+	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
+	char id[FM_UUID_TEXT];
+	uint8_t *crop;
+	size_t bytes;
+	enum fm_problem problem = fm_common_id(exchange, 0, "face", id, err);
+
+	if (!problem)
+		problem = fm_common_collection(exchange, &collection, err);
+	if (!problem)
+		problem = fm_problem_of(
+		        fm_gallery_crop_get(exchange->app->gallery, collection.key, id, &crop, &bytes, err));
+	if (!problem)
+		fm_reply_text(&exchange->reply, 200, "image/jpeg", (char *)crop, bytes);
+	return problem;
 }

@@ -7,6 +7,7 @@
 #include "lib/face/landmarks.h"
 #include "lib/face/levels.h"
 #include "lib/face/quality.h"
+#include "lib/image/encode.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,10 @@
  * detection of less confidence is dropped for it. */
 #define DOUBTFUL_SCORE 0.95F
 #define UNREST_MAX     0.06F
+
+/* Crops are kept for other networks to look at: what they would see of the compression is not worth the
+ * bytes. */
+#define CROP_QUALITY 95
 
 const struct fm_pipeline_options fm_pipeline_defaults = {
         .limits = {.pixels_max = 50000000, .side_max_px = 16384},
@@ -67,6 +72,9 @@ void fm_faces_done(struct fm_faces *faces)
 {
 	if (faces->embeddings)
 		fm_wipe(faces->embeddings, faces->count * faces->dim * sizeof(float));
+	if (faces->crop)
+		fm_wipe(faces->crop, faces->crop_bytes);
+	free(faces->crop);
 	free(faces->embeddings);
 	free(faces->faces);
 	*faces = (struct fm_faces){0};
@@ -432,6 +440,11 @@ static enum fm_status look_at_faces(struct fm_pipeline *pipeline, const struct f
 			continue;
 		face->embedding = faces->embeddings + i * faces->dim;
 		fm_embed_run(pipeline->embed, &pipeline->aligned, face->embedding);
+		if (request->crop && i == 0)
+			status = fm_image_encode_jpeg(
+			        &pipeline->aligned, CROP_QUALITY, &faces->crop, &faces->crop_bytes, err);
+		if (status != FM_OK)
+			return status;
 		faces->embed_ms += now_ms() - looked_ms;
 	}
 	return FM_OK;

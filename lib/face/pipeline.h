@@ -50,10 +50,12 @@ struct fm_faces {
 	struct fm_face *faces; /* largest box first */
 	float *embeddings;     /* [count][dim]; rows not asked for are zero; NULL when none was */
 	size_t dim;
+	uint8_t *crop; /* JPEG of the first face as the network saw it, where asked for; else NULL */
+	size_t crop_bytes;
 	/* milliseconds, for Server-Timing */
 	double decode_ms, detect_ms, embed_ms;
 };
-/* Wipes embeddings. */
+/* Wipes embeddings and crop. */
 void fm_faces_done(struct fm_faces *faces);
 
 struct fm_models {
@@ -105,6 +107,7 @@ enum fm_embed_which {
 struct fm_embed_request {
 	enum fm_embed_which which;
 	float x_px, y_px; /* FM_EMBED_AT */
+	bool crop;        /* the first face's too, of those that are embedded */
 };
 
 /* A photo without a face is FM_OK with count 0. Errors: those of fm_image_decode; FM_E_NO_FACE for

@@ -10,6 +10,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
+#include "lib/image/encode.h"
 #include "lib/image/exif.h"
 
 #include <setjmp.h>
@@ -438,3 +439,77 @@ static enum fm_status jpeg_decode(const uint8_t *bytes, size_t length, const str
 }
 
 const struct fm_codec fm_codec_jpeg = {FM_IMAGE_JPEG, "JPEG", jpeg_sniff, jpeg_header, jpeg_decode};
+
+/* ---- writing ---- */
+
+struct writer {
+	struct jpeg_compress_struct jpeg;
+	struct jpeg_error_mgr errors;
+	jmp_buf escape;
+	const struct fm_image *image;
+	int quality;
+	unsigned char *bytes; /* malloc()ed by libjpeg, which may move it */
+	unsigned long length;
+};
+
+static void on_write_error(j_common_ptr common)
+{
+	struct writer *writer = common->client_data;
+
+	longjmp(writer->escape, 1);
+}
+
+static void write_all(struct writer *writer)
+{
+	struct jpeg_compress_struct *jpeg = &writer->jpeg;
+	const struct fm_image *image = writer->image;
+
+	jpeg_create_compress(jpeg);
+	jpeg->client_data = writer;
+	jpeg_mem_dest(jpeg, &writer->bytes, &writer->length);
+	jpeg->image_width = (unsigned)image->width_px;
+	jpeg->image_height = (unsigned)image->height_px;
+	jpeg->input_components = 3;
+	jpeg->in_color_space = JCS_RGB;
+	jpeg_set_defaults(jpeg);
+	jpeg_set_quality(jpeg, writer->quality, TRUE);
+	jpeg->dct_method = JDCT_ISLOW;
+	jpeg->comp_info[0].h_samp_factor = jpeg->comp_info[0].v_samp_factor = 1;
+	jpeg_start_compress(jpeg, TRUE);
+	while (jpeg->next_scanline < jpeg->image_height) {
+		JSAMPROW row = image->pixels + jpeg->next_scanline * image->stride_bytes;
+		jpeg_write_scanlines(jpeg, &row, 1);
+	}
+	jpeg_finish_compress(jpeg);
+}
+
+static bool guarded_write(struct writer *writer)
+{
+	if (setjmp(writer->escape))
+		return false;
+	write_all(writer);
+	return true;
+}
+
+enum fm_status fm_image_encode_jpeg(const struct fm_image *image, int quality, uint8_t **ret_bytes,
+        size_t *ret_length, struct fm_error *err)
+{
+	struct writer writer = {.image = image, .quality = quality};
+
+	if (!image->pixels || image->width_px > JPEG_MAX_DIMENSION || image->height_px > JPEG_MAX_DIMENSION)
+		return fm_fail(err, FM_E_INVALID, "JPEG: 1 to %d pixels a side", (int)JPEG_MAX_DIMENSION);
+	writer.jpeg.err = jpeg_std_error(&writer.errors);
+	writer.jpeg.client_data = &writer;
+	writer.errors.error_exit = on_write_error;
+	writer.errors.output_message = on_output;
+	bool written = guarded_write(&writer);
+
+	jpeg_destroy_compress(&writer.jpeg);
+	if (!written) {
+		free(writer.bytes);
+		return fm_fail(err, FM_E_NOMEM, "JPEG: no memory to write it");
+	}
+	*ret_bytes = writer.bytes;
+	*ret_length = writer.length;
+	return FM_OK;
+}

@@ -107,6 +107,8 @@ static void people(struct test_daemon *daemon, const char *photo, size_t length)
 	test_expect_status(test_get(daemon, path), 200, "person");
 	test_expect_status(test_json(daemon, "PATCH", path, "{\"external_id\":null}"), 200, "update");
 	test_expect_problem(test_json(daemon, "PATCH", path, "{\"name\":1}"), 400, "bad_request", "update");
+	snprintf(path, sizeof(path), "/v1/faces/%s/crop", face);
+	test_expect_status(test_get(daemon, path), 200, "crop");
 	snprintf(path, sizeof(path), "/v1/faces/%s", face);
 	test_expect_status(test_delete(daemon, path), 204, "face");
 	snprintf(path, sizeof(path), "/v1/people/%s", other);
@@ -122,7 +124,7 @@ Test(contract, replies_are_as_described)
 	if (system("/usr/bin/python3 -c 'import jsonschema' 2>/dev/null") != 0)
 		cr_skip("Debian's python3-jsonschema is not installed");
 	char *photo = test_demo_photo("sample4.jpg", &length);
-	struct test_daemon daemon = test_daemon_start("[log]\nform = json\n");
+	struct test_daemon daemon = test_daemon_start("[log]\nform = json\n[gallery]\nkeep_crops = yes\n");
 
 	snprintf(record, sizeof(record), "%s/replies", daemon.directory);
 	test_record_replies(record);

@@ -265,7 +265,7 @@ Test(photos, faces_of_a_person)
 	cr_expect_str_eq(text(json_object_get(warning, "person"), "id"), text(person, "id"));
 	json_decref(berta);
 
-	/* No crops are kept; a face that is deleted is not found any more. */
+	/* No crops are kept, unless asked for; a face that is deleted is not found any more. */
 	snprintf(add, sizeof(add), "/v1/faces/%s/crop", text(json_object_get(face, "face"), "id"));
 	test_expect_problem(test_get(&daemon, add), 404, "not_found", "crop");
 	snprintf(add, sizeof(add), "/v1/faces/%s", text(json_object_get(face, "face"), "id"));
@@ -425,4 +425,30 @@ Test(photos, enrolment_survives_a_restart_and_a_kill)
 	free(one.bytes);
 	free(three.bytes);
 	test_daemon_stop(&daemon);
+}
+
+Test(photos, crops_are_kept_where_asked_for)
+{
+	struct test_daemon daemon = test_daemon_start("[gallery]\nkeep_crops = yes\n");
+	size_t length;
+	char *photo = test_demo_photo("sample1.jpg", &length), path[128];
+	json_t *json = test_take_json(
+	        test_photo(&daemon, "/v1/enroll?face=largest&name=Ann", photo, length), 201, "enrol");
+
+	snprintf(path, sizeof(path), "/v1/faces/%s/crop", text(json_object_get(json, "face"), "id"));
+	json_decref(json);
+	struct test_reply reply = test_get(&daemon, path);
+
+	cr_expect_eq(reply.status, 200);
+	cr_expect_str_eq(test_reply_header(&reply, "Content-Type"), "image/jpeg");
+	cr_expect(reply.length > 2000 && reply.length < 30000, "%zu bytes", reply.length);
+	/* A JPEG. */
+	cr_expect_eq(memcmp(reply.body, "\xff\xd8\xff", 3), 0);
+	test_reply_done(&reply);
+	path[strlen(path) - strlen("/crop")] = '\0';
+	test_expect_status(test_delete(&daemon, path), 204, "delete");
+	strcat(path, "/crop");
+	test_expect_problem(test_get(&daemon, path), 404, "not_found", "gone with the face");
+	test_daemon_stop(&daemon);
+	free(photo);
 }
