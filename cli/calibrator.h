@@ -13,7 +13,7 @@
 #define FM_CALIBRATOR_SPLITS_MAX 1000
 
 struct fm_calibrator {
-	struct fm_eval *eval; /* images_dir, models_dir, one precision, threads */
+	struct fm_eval *eval; /* images_dir, networks, one precision, threads */
 	bool hold_out;        /* every second person, in the order of names, is measured, not calibrated on */
 	size_t splits;        /* random ones; 0: none */
 	/* Set by fm_calibrator_run(). */

@@ -78,15 +78,16 @@ static char *next_section(char *text)
 
 /* The manifest in use, its section of calibration (the last, if it has several) replaced by this one. */
 static enum fm_status write_manifest(
-        const char *models_dir, const char *section, const char *path, struct fm_error *err)
+        const struct fm_networks *wanted, const char *section, const char *path, struct fm_error *err)
 {
 	fm_autofree char *networks = NULL, *manifests = NULL, *source = NULL, *old = NULL, *whole = NULL;
 	size_t length;
 
-	enum fm_status status = fm_models_find(models_dir, &networks, &manifests, err);
+	enum fm_status status = fm_models_find(wanted->dir, &networks, &manifests, err);
 	if (status)
 		return status;
-	if (asprintf(&source, "%s/%s.conf", manifests, fm_models_defaults.embedding) < 0) {
+	if (asprintf(&source, "%s/%s.conf", manifests,
+	            wanted->embedding ? wanted->embedding : fm_models_defaults.embedding) < 0) {
 		source = NULL;
 		return fm_fail(err, FM_E_NOMEM, "no memory for a path");
 	}
@@ -144,7 +145,7 @@ static enum fm_status write_results(
 	if (wanted->json)
 		status = fm_json_write(wanted->json, calibrator->report, err);
 	if (!status && wanted->output)
-		status = write_manifest(calibrator->eval->models_dir, section, wanted->output, err);
+		status = write_manifest(&calibrator->eval->networks, section, wanted->output, err);
 	if (!status && wanted->plot) {
 		status = fm_calibrator_plot(calibrator, &svg, &length, err);
 		if (!status)
@@ -166,7 +167,7 @@ static int calibrate_run(struct fm_call *call)
 	struct wanted wanted = {0};
 	enum fm_precision precision = FM_INT8;
 	long threads = (long)usable_cpus(), splits = SPLITS_DEFAULT;
-	fm_cleanup(fm_eval_done) struct fm_eval eval = {.models_dir = call->models_dir};
+	fm_cleanup(fm_eval_done) struct fm_eval eval = {.networks.dir = call->models_dir};
 	fm_cleanup(fm_calibrator_done) struct fm_calibrator calibrator = {.eval = &eval};
 	const struct fm_option options[] = {
 	        {"images", FM_OPTION_TEXT, &eval.images_dir, "DIR", "photos, a folder for each person",
@@ -186,7 +187,7 @@ static int calibrate_run(struct fm_call *call)
 	        {"det", FM_OPTION_TEXT, &wanted.det, "FILE.svg", "draw FNMR against FMR"},
 	        {"threads", FM_OPTION_COUNT, &threads, "N", "photos worked on at once (default: all cores)",
 	                .low = 1, .high = FM_EMBEDDER_THREADS_MAX},
-	        FM_OPTION_MODELS_ROW(&eval.models_dir),
+	        FM_OPTION_NETWORK_ROWS(&eval.networks),
 	};
 	struct fm_error err;
 	int exit_status;

@@ -73,10 +73,10 @@ static enum fm_status embed_file(struct fm_pipeline *pipeline, const struct fm_m
 
 static int embed_run(struct fm_call *call)
 {
-	const char *models_dir = call->models_dir;
+	struct fm_networks networks = {.dir = call->models_dir};
 	enum fm_precision precision = FM_INT8;
 	const struct fm_option options[] = {
-	        FM_OPTION_MODELS_ROW(&models_dir),
+	        FM_OPTION_NETWORK_ROWS(&networks),
 	        FM_OPTION_PRECISION_ROW(&precision),
 	};
 	fm_cleanup(fm_models_freep) struct fm_models *models = NULL;
@@ -87,7 +87,7 @@ static int embed_run(struct fm_call *call)
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, SIZE_MAX, &result))
 		return result;
-	if (fm_photo_models_load(models_dir, precision, &models, &err) < 0 ||
+	if (fm_photo_models_load(&networks, precision, &models, &err) < 0 ||
 	        fm_pipeline_create(models, &fm_pipeline_defaults, &pipeline, &err) < 0) {
 		fm_complain("%s", err.message);
 		return FM_EXIT_FAILURE;

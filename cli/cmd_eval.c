@@ -193,7 +193,7 @@ static int eval_run(struct fm_call *call)
 	struct wanted wanted = {0};
 	long threads = (long)usable_cpus();
 	fm_cleanup(fm_eval_done) struct fm_eval eval = {
-	        .models_dir = call->models_dir, .precisions = 1u << FM_INT8};
+	        .networks.dir = call->models_dir, .precisions = 1u << FM_INT8};
 	const struct fm_option options[] = {
 	        {"images", FM_OPTION_TEXT, &eval.images_dir, "DIR", "where the photos are", .required = true},
 	        {"pairs", FM_OPTION_TEXT, &wanted.pairs, "FILE", "1:1, CSV with the header a,b,same[,fold]"},
@@ -210,7 +210,7 @@ static int eval_run(struct fm_call *call)
 	        {"plot", FM_OPTION_TEXT, &wanted.plot, "FILE.svg", "draw the error rates"},
 	        {"threads", FM_OPTION_COUNT, &threads, "N", "photos worked on at once (default: all cores)",
 	                .low = 1, .high = FM_EMBEDDER_THREADS_MAX},
-	        FM_OPTION_MODELS_ROW(&eval.models_dir),
+	        FM_OPTION_NETWORK_ROWS(&eval.networks),
 	};
 	struct fm_error err;
 	int exit_status;

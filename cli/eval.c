@@ -68,7 +68,7 @@ static enum fm_status embed(
 {
 	fm_cleanup(fm_models_freep) struct fm_models *models = NULL;
 
-	enum fm_status status = fm_photo_models_load(eval->models_dir, run->precision, &models, err);
+	enum fm_status status = fm_photo_models_load(&eval->networks, run->precision, &models, err);
 	if (status)
 		return status;
 	run->dim = models->embedding->dim;

@@ -8,6 +8,7 @@
 #include "cli/embedder.h"
 #include "cli/json.h"
 #include "cli/mcnemar.h"
+#include "cli/photo.h"
 #include "cli/stats.h"
 #include "lib/base/cleanup.h"
 
@@ -35,7 +36,8 @@ struct fm_eval_run {
 };
 
 struct fm_eval {
-	const char *images_dir, *models_dir;
+	const char *images_dir;
+	struct fm_networks networks;
 	unsigned precisions; /* bits 1 << enum fm_precision */
 	size_t threads;
 	size_t photo_count;

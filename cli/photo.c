@@ -3,20 +3,28 @@
 #include "lib/base/file.h"
 #include "lib/face/paths.h"
 
+#include <string.h>
+
 #include "lib/base/banned.h"
 
-enum fm_status fm_photo_models_load(
-        const char *given, enum fm_precision precision, struct fm_models **ret_models, struct fm_error *err)
+enum fm_status fm_photo_models_load(const struct fm_networks *networks, enum fm_precision precision,
+        struct fm_models **ret_models, struct fm_error *err)
 {
 	fm_autofree char *models_dir = NULL, *manifests_dir = NULL;
 	struct fm_models_options options = fm_models_defaults;
 
-	enum fm_status status = fm_models_find(given, &models_dir, &manifests_dir, err);
+	enum fm_status status = fm_models_find(networks->dir, &models_dir, &manifests_dir, err);
 	if (status)
 		return status;
 	options.models_dir = models_dir;
 	options.manifests_dir = manifests_dir;
 	options.precision = precision;
+	if (networks->detection)
+		options.detection = networks->detection;
+	if (networks->landmarks)
+		options.landmarks = strcmp(networks->landmarks, "none") == 0 ? "" : networks->landmarks;
+	if (networks->embedding)
+		options.embedding = networks->embedding;
 	return fm_models_load(&options, ret_models, err);
 }
 

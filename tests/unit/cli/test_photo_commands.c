@@ -37,6 +37,23 @@ static double expect_face_line(const char *line, const char *file)
 	return area;
 }
 
+Test(photo_commands, networks_are_chosen_by_name)
+{
+	char model[TEST_CTL_PATH], photo[TEST_CTL_PATH];
+
+	test_ctl_model("fr_feature", model);
+	test_ctl_photo("sample1.jpg", photo);
+	struct test_ctl_result result = test_ctl_run("embed", "--detection", "fr_detect", "--landmarks",
+	        "fr_landmark", "--embedding", "fr_feature", photo, NULL);
+	cr_expect_eq(result.status, 0, "%s", result.err);
+	test_ctl_result_done(&result);
+	test_ctl_expect_failure(test_ctl_run("embed", "--embedding", "nobody", photo, NULL), "nobody.conf");
+	test_ctl_expect_failure(
+	        test_ctl_run("embed", "--embedding", "fr_detect", photo, NULL), "role is detection");
+	test_ctl_expect_failure(
+	        test_ctl_run("embed", "--landmarks", "none", photo, NULL), "finds no landmarks by itself");
+}
+
 Test(photo_commands, embed_prints_a_line_a_face_and_goes_on_after_a_failure)
 {
 	char model[TEST_CTL_PATH], photo[TEST_CTL_PATH], bad[TEST_CTL_PATH], blank[TEST_CTL_PATH];
