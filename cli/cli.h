@@ -57,7 +57,14 @@ enum fm_option_kind {
 	FM_OPTION_SECONDS,    /* double, within low..high */
 	FM_OPTION_PRECISION,  /* enum fm_precision */
 	FM_OPTION_PRECISIONS, /* unsigned: bits 1 << enum fm_precision; "both" sets both */
+	FM_OPTION_SIZE,       /* struct fm_size_px, from WIDTHxHEIGHT */
 };
+
+/* Zero when not given, as struct fm_net_options takes it. */
+struct fm_size_px {
+	size_t width, height;
+};
+#define FM_SIZE_PX_MAX 65535
 
 struct fm_option {
 	const char *name; /* without the dashes */
@@ -77,6 +84,12 @@ struct fm_option {
 	{                                                                                                    \
 		"precision", FM_OPTION_PRECISION, target, "float32|int8",                                    \
 		        "arithmetic of the network (default: int8)"                                          \
+	}
+
+#define FM_OPTION_SIZE_ROW(target)                                                                           \
+	{                                                                                                    \
+		"size", FM_OPTION_SIZE, target, "WxH",                                                       \
+		        "width and height of the input, where the file leaves them open"                     \
 	}
 
 /*

@@ -77,11 +77,13 @@ static void print_layers(const struct fm_net *net, const double *layer_ms)
 static int bench_net_run(struct fm_call *call)
 {
 	enum fm_precision precision = FM_INT8;
+	struct fm_size_px size = {0};
 	bool as_json = false, layers = false;
 	double seconds = 2;
 	long threads = 1;
 	const struct fm_option options[] = {
 	        FM_OPTION_PRECISION_ROW(&precision),
+	        FM_OPTION_SIZE_ROW(&size),
 	        {"threads", FM_OPTION_COUNT, &threads, "N", "networks run at once, one a thread (default: 1)",
 	                .low = 1, .high = FM_BENCH_THREADS_MAX},
 	        {"seconds", FM_OPTION_SECONDS, &seconds, "S", "how long to measure (default: 2)", .low = 0.01,
@@ -96,7 +98,8 @@ static int bench_net_run(struct fm_call *call)
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, 1, &result))
 		return result;
-	const struct fm_net_options net_options = {.precision = precision};
+	const struct fm_net_options net_options = {
+	        .precision = precision, .input_height_px = size.height, .input_width_px = size.width};
 	enum fm_status status = fm_net_load(call->operands[0], &net_options, &net, &err);
 	if (!status)
 		status = fm_bench_run(net, (size_t)threads, seconds, &bench, &err);

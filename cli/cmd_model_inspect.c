@@ -33,7 +33,8 @@ static void inspection_done(struct inspection *inspection)
 		fm_net_free(inspection->nets[i]);
 }
 
-static enum fm_status load(struct inspection *inspection, const char *path, struct fm_error *err)
+static enum fm_status load(
+        struct inspection *inspection, const char *path, struct fm_size_px size, struct fm_error *err)
 {
 	enum fm_status status =
 	        fm_file_read(path, FM_ONNX_FILE_BYTES_MAX, &inspection->bytes, &inspection->length, err);
@@ -42,7 +43,9 @@ static enum fm_status load(struct inspection *inspection, const char *path, stru
 	status = fm_onnx_parse(
 	        inspection->bytes, inspection->length, PARSED_BYTES_MAX, &inspection->onnx, err);
 	for (size_t i = 0; !status && i < PRECISION_COUNT; i++) {
-		const struct fm_net_options options = {.precision = precisions[i]};
+		const struct fm_net_options options = {.precision = precisions[i],
+		        .input_height_px = size.height,
+		        .input_width_px = size.width};
 		status = fm_net_load_memory(
 		        inspection->bytes, inspection->length, &options, &inspection->nets[i], err);
 	}
@@ -240,7 +243,9 @@ static void print_tables(const struct fm_net *net, const struct kind *kinds, siz
 static int model_inspect_run(struct fm_call *call)
 {
 	bool as_json = false;
+	struct fm_size_px size = {0};
 	const struct fm_option options[] = {
+	        FM_OPTION_SIZE_ROW(&size),
 	        {"json", FM_OPTION_FLAG, &as_json, NULL, "print one line of JSON"},
 	};
 	fm_cleanup(inspection_done) struct inspection inspection = {0};
@@ -251,7 +256,7 @@ static int model_inspect_run(struct fm_call *call)
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, 1, &result))
 		return result;
-	enum fm_status status = load(&inspection, call->operands[0], &err);
+	enum fm_status status = load(&inspection, call->operands[0], size, &err);
 	const struct fm_net *net = inspection.nets[1];
 	if (!status)
 		status = count_kinds(net, &kinds, &kind_count, &err);

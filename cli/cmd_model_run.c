@@ -102,14 +102,13 @@ static enum fm_status write_outputs(
 }
 
 static enum fm_status run_model(const char *model_path, const char *input_path, const char *output,
-        enum fm_precision precision, struct fm_error *err)
+        const struct fm_net_options *net_options, struct fm_error *err)
 {
-	const struct fm_net_options net_options = {.precision = precision};
 	fm_cleanup(fm_net_freep) struct fm_net *net = NULL;
 	fm_cleanup(fm_session_freep) struct fm_session *session = NULL;
 	fm_cleanup(fm_tensors_done) struct fm_tensors tensors = {0};
 
-	enum fm_status status = fm_net_load(model_path, &net_options, &net, err);
+	enum fm_status status = fm_net_load(model_path, net_options, &net, err);
 	if (status)
 		return status;
 	if (fm_net_input_count(net) != 1)
@@ -132,18 +131,22 @@ static int model_run_run(struct fm_call *call)
 {
 	const char *input = NULL, *output = NULL;
 	enum fm_precision precision = FM_INT8;
+	struct fm_size_px size = {0};
 	const struct fm_option options[] = {
 	        {"input", FM_OPTION_TEXT, &input, "X.npy", "the input tensor", .required = true},
 	        {"output", FM_OPTION_TEXT, &output, "Y.npy", "where the output tensor goes",
 	                .required = true},
 	        FM_OPTION_PRECISION_ROW(&precision),
+	        FM_OPTION_SIZE_ROW(&size),
 	};
 	struct fm_error err;
 	int result;
 
 	if (!fm_options_parse(call, options, FM_ARRAY_SIZE(options), 1, 1, &result))
 		return result;
-	if (run_model(call->operands[0], input, output, precision, &err) < 0) {
+	const struct fm_net_options net_options = {
+	        .precision = precision, .input_height_px = size.height, .input_width_px = size.width};
+	if (run_model(call->operands[0], input, output, &net_options, &err) < 0) {
 		fm_complain("%s", err.message);
 		return FM_EXIT_FAILURE;
 	}

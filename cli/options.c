@@ -2,6 +2,7 @@
 
 #include "lib/base/size.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -38,6 +39,31 @@ int fm_usage_error(const struct fm_command *command, const char *format, ...)
 	va_end(arguments);
 	fm_complain("%s: %s; see facematchctl %s --help", command->name, text, command->name);
 	return FM_EXIT_USAGE;
+}
+
+/* One side; *ret_end is behind its last digit. False: no number from 1 to FM_SIZE_PX_MAX. */
+static bool parse_side(const char *text, size_t *ret_side, const char **ret_end)
+{
+	char *end;
+	const long side = strtol(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || side < 1 || side > FM_SIZE_PX_MAX)
+		return false;
+	*ret_side = (size_t)side;
+	*ret_end = end;
+	return true;
+}
+
+static bool parse_size(const char *text, struct fm_size_px *ret_size)
+{
+	struct fm_size_px size;
+	const char *end;
+
+	if (!parse_side(text, &size.width, &end) || *end != 'x' || !parse_side(end + 1, &size.height, &end) ||
+	        *end)
+		return false;
+	*ret_size = size;
+	return true;
 }
 
 /* Returns NULL, or what is wrong with the value. */
@@ -78,6 +104,7 @@ static const char *set_option(const struct fm_option *option, const char *value)
 		*(unsigned *)option->target = both ? 1u << FM_FLOAT32 | 1u << FM_INT8 : 1u << precision;
 		return NULL;
 	}
+	case FM_OPTION_SIZE: return parse_size(value, option->target) ? NULL : "is no size such as 320x240";
 	case FM_OPTION_PRECISION:
 		if (fm_precision_parse(value, option->target, &err) < 0)
 			return "is neither float32 nor int8";

@@ -6,6 +6,7 @@
 #include "lib/cpu/cpu.h"
 #include "lib/nn/session.h"
 #include "tests/support/ctl.h"
+#include "tests/support/onnx_builder.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -167,6 +168,61 @@ Test(model_commands, model_inspect_adds_up)
 	cr_expect_not_null(strstr(result.out, "1x3x112x112"), "%s", result.out);
 	cr_expect_not_null(strstr(result.out, "kind of layer"));
 	test_ctl_result_done(&result);
+}
+
+/* A network that leaves height and width open, as the test's file open.onnx. */
+static void write_open_model(char ret_path[TEST_CTL_PATH])
+{
+	struct test_onnx *m = test_onnx_new(11);
+	float weights[4 * 3];
+	size_t length;
+
+	test_onnx_noise(weights, FM_ARRAY_SIZE(weights), 1);
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 3, -1, -1});
+	test_onnx_floats(m, "w", 4, (int64_t[]){4, 3, 1, 1}, weights);
+	test_onnx_node(m, "Conv", "x,w", "y");
+	test_onnx_output(m, "y");
+	fm_autofree uint8_t *bytes = test_onnx_take(m, &length);
+	test_ctl_write("open.onnx", bytes, length);
+	test_ctl_path("open.onnx", ret_path);
+}
+
+Test(model_commands, size_is_the_inputs_where_the_file_leaves_it_open)
+{
+	char model[TEST_CTL_PATH], x[TEST_CTL_PATH], y[TEST_CTL_PATH], landmark[TEST_CTL_PATH];
+	const size_t dims[] = {3, 24, 40};
+	float *input = make_input(3 * 24 * 40);
+	fm_cleanup(fm_npy_done) struct fm_npy npy = {0};
+
+	write_open_model(model);
+	cr_assert_eq(fm_npy_write(test_ctl_path("x.npy", x), input, dims, 3, NULL), FM_OK);
+	test_ctl_path("y.npy", y);
+	free(input);
+	struct test_ctl_result result = test_ctl_run("model", "inspect", "--size", "40x24", model, NULL);
+	cr_expect_eq(result.status, 0, "%s", result.err);
+	cr_expect_not_null(strstr(result.out, "1x4x24x40"), "%s", result.out);
+	test_ctl_result_done(&result);
+	result = test_ctl_run("model", "run", model, "--size", "40x24", "--input", x, "--output", y, NULL);
+	cr_expect_eq(result.status, 0, "%s", result.err);
+	test_ctl_result_done(&result);
+	cr_assert_eq(fm_npy_read(y, &npy, NULL), FM_OK);
+	cr_expect_eq(npy.elements, 4u * 24 * 40);
+	result = test_ctl_run("bench", "net", model, "--size", "64x32", "--seconds", "0.01", "--json", NULL);
+	cr_expect_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	cr_expect_eq(test_ctl_number(json, "macs"), 64 * 32 * 12);
+	json_decref(json);
+	test_ctl_result_done(&result);
+
+	test_ctl_expect_failure(test_ctl_run("model", "inspect", model, NULL), "height");
+	static const char *const wrong[] = {
+	        "40", "40x", "x24", "40x24x3", "0x24", "40x-24", "40 x24", "65536x24"};
+	for (size_t i = 0; i < FM_ARRAY_SIZE(wrong); i++)
+		test_ctl_expect_usage_error(
+		        test_ctl_run("model", "inspect", "--size", wrong[i], model, NULL), "320x240");
+	test_ctl_model("fr_landmark", landmark);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "inspect", "--size", "40x24", landmark, NULL), "fixed at");
 }
 
 Test(model_commands, model_check_names_the_model)
