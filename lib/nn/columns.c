@@ -63,14 +63,24 @@ static void store(float *to, four v)
 /* to[i] = from[i * step] */
 static void copy_apart(float *to, const float *from, size_t step, size_t count)
 {
+	for (size_t i = 0; i < count; i++)
+		to[i] = from[i * step];
+}
+
+/* even[i] = from[2 * i], odd[i] = from[2 * i + 1] */
+static void copy_halves(float *even, size_t even_count, float *odd, size_t odd_count, const float *from)
+{
+	const size_t pairs = even_count < odd_count ? even_count : odd_count;
 	size_t i = 0;
 
-	/* Eight are read for the last of four, which is the seventh. */
-	for (; step == 2 && i + 4 < count; i += 4)
-		store(to + i,
-		        __builtin_shufflevector(load(from + 2 * i), load(from + 2 * i + 4), 0, 2, 4, 6));
-	for (; i < count; i++)
-		to[i] = from[i * step];
+	for (; i + 4 <= pairs; i += 4) {
+		const four a = load(from + 2 * i), b = load(from + 2 * i + 4);
+
+		store(even + i, __builtin_shufflevector(a, b, 0, 2, 4, 6));
+		store(odd + i, __builtin_shufflevector(a, b, 1, 3, 5, 7));
+	}
+	copy_apart(even + i, from + 2 * i, 2, even_count - i);
+	copy_apart(odd + i, from + 2 * i + 1, 2, odd_count - i);
 }
 
 /* to[c * to_step + i] = from[i * from_step + c] */
@@ -105,6 +115,27 @@ static void turn(
 			to[c * to_step + i] = from[i * from_step + c];
 }
 
+static size_t at_most(size_t count, size_t begin, size_t end)
+{
+	const size_t room = begin < end ? end - begin : 0;
+
+	return count < room ? count : room;
+}
+
+/* A row of a row-major image at stride 2, which most networks begin with: all of it in one go. */
+static void fill_halves(const struct fm_columns *columns, size_t y, float *to)
+{
+	const struct fm_conv_shape *s = columns->shape;
+	const size_t pitch = columns->pitch, pad = s->pad[1];
+	/* Where x = 0 goes, and x = 1. */
+	float *even = to + pad % 2 * pitch + pad / 2, *odd = to + (pad + 1) % 2 * pitch + (pad + 1) / 2;
+
+	for (size_t c = 0; c < s->in_channels; c++, even += 2 * pitch, odd += 2 * pitch)
+		copy_halves(even, at_most((s->in_w + 1) / 2, pad / 2, pitch), odd,
+		        at_most(s->in_w / 2, (pad + 1) / 2, pitch),
+		        columns->in + (c * s->in_h + y) * s->in_w);
+}
+
 /* Brings one row of the padded input to its slot. */
 static void fill(const struct fm_columns *columns, size_t padded_row)
 {
@@ -118,16 +149,20 @@ static void fill(const struct fm_columns *columns, size_t padded_row)
 	}
 	const size_t y = padded_row - s->pad[0];
 
+	if (columns->planar && stride == 2) {
+		fill_halves(columns, y, to);
+		return;
+	}
 	for (size_t remainder = 0; remainder < stride; remainder++, to += columns->pitch) {
 		/* Element i is padded x = i * stride + remainder. */
 		const size_t first =
 		        s->pad[1] > remainder ? (s->pad[1] - remainder + stride - 1) / stride : 0;
 		const size_t x = first * stride + remainder - s->pad[1];
-		size_t count = x < s->in_w ? (s->in_w - x + stride - 1) / stride : 0;
+		const size_t inside = x < s->in_w ? (s->in_w - x + stride - 1) / stride : 0;
+		const size_t count = at_most(inside, first, columns->pitch);
 
-		if (first >= columns->pitch)
+		if (!count)
 			continue;
-		count = count < columns->pitch - first ? count : columns->pitch - first;
 		for (size_t c = 0; columns->planar && c < channels; c++) {
 			const float *from = columns->in + (c * s->in_h + y) * s->in_w + x;
 
@@ -169,15 +204,20 @@ const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 		fill(columns, columns->filled);
 	for (size_t row = columns->filled; row < columns->filled + s->stride[0]; row++)
 		fetch(columns, row);
-	for (size_t tap = 0; tap < taps; tap++) {
-		const size_t row = top + tap / s->kernel[1] * s->dilation[0];
-		const size_t x = tap % s->kernel[1] * s->dilation[1];
-		const float *at = columns->ring + row % columns->slots * s->in_channels * plane +
-		                  x % s->stride[1] * columns->pitch + x / s->stride[1];
-		const float **to = columns->columns + tap * by_tap;
+	const float **to = columns->columns;
+	for (size_t i = 0; i < s->kernel[0]; i++) {
+		const size_t row = top + i * s->dilation[0];
+		const float *slot = columns->ring + row % columns->slots * s->in_channels * plane;
+		size_t remainder = 0, x = 0; /* of where the tap is, by the stride; without divisions */
 
-		for (size_t c = 0; c < s->in_channels; c++, at += plane)
-			to[c * by_channel] = at;
+		for (size_t j = 0; j < s->kernel[1]; j++, to += by_tap) {
+			const float *at = slot + remainder * columns->pitch + x;
+
+			for (size_t c = 0; c < s->in_channels; c++, at += plane)
+				to[c * by_channel] = at;
+			for (remainder += s->dilation[1]; remainder >= s->stride[1]; x++)
+				remainder -= s->stride[1];
+		}
 	}
 	return columns->columns;
 }
