@@ -29,7 +29,7 @@ modeldir    = $(datadir)/facematchd/models
 
 PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 nettle uuid inih
 PKGS_DAEMON  := libmicrohttpd gnutls jansson libsystemd
-PKGS_CLI     := jansson
+PKGS_CLI     := jansson libcurl
 PKGS_TEST    := criterion libcurl jansson
 pkg_cflags    = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs      = $(shell pkg-config --libs $(1) 2>/dev/null)
@@ -46,7 +46,7 @@ MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
              command -v protoc-c >/dev/null || echo protoc-c; \
              test -e $(ONNX_PROTO_DIR)/onnx.proto || echo $(ONNX_PROTO_DIR)/onnx.proto; \
              if ! command -v pkg-config >/dev/null; then echo pkg-config; else \
-               for package in $(PKGS) $(PKGS_DAEMON); do \
+               for package in $(PKGS) $(PKGS_DAEMON) $(PKGS_CLI); do \
                  pkg-config --exists $$package || echo $$package; done; fi)
 ifneq ($(strip $(MISSING)),)
 $(error Missing: $(strip $(MISSING)). Run scripts/install-deps.sh, which installs the Debian packages)

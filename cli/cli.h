@@ -32,6 +32,8 @@ extern const struct fm_command fm_cmd_eval;
 extern const struct fm_command fm_cmd_calibrate;
 extern const struct fm_command fm_cmd_bench_net;
 extern const struct fm_command fm_cmd_bench_search;
+extern const struct fm_command fm_cmd_import;
+extern const struct fm_command fm_cmd_backup;
 extern const struct fm_command fm_cmd_key_create;
 extern const struct fm_command fm_cmd_key_list;
 extern const struct fm_command fm_cmd_key_revoke;

@@ -40,6 +40,7 @@ enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app,
 	app->started = fm_snapshot_get(&app->snapshots);
 	app->config = &first->config;
 	app->lock_fd = -1;
+	atomic_flag_clear(&app->backing_up);
 	enum fm_status status = fm_metrics_create(&app->metrics, err);
 	if (status) {
 		fm_app_free(app);

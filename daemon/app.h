@@ -37,6 +37,7 @@ struct fm_app {
 	struct fm_pipeline **pipelines; /* [worker_count] */
 	int lock_fd;                    /* keeps a second daemon off the gallery */
 	atomic_bool ready;
+	atomic_flag backing_up;
 };
 
 /* Takes the caller's hold of the first snapshot. */

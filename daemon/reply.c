@@ -3,10 +3,13 @@
 #include "daemon/text.h"
 #include "lib/base/size.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -94,9 +97,18 @@ enum fm_problem fm_problem_of_photo(enum fm_status status)
 	return meanings[meaning_index(status)].photo;
 }
 
-void fm_reply_done(struct fm_reply *reply)
+static void drop_body(struct fm_reply *reply)
 {
 	free(reply->body);
+	if (reply->is_file)
+		close(reply->file);
+	reply->body = NULL;
+	reply->is_file = false;
+}
+
+void fm_reply_done(struct fm_reply *reply)
+{
+	drop_body(reply);
 	*reply = (struct fm_reply){0};
 }
 
@@ -116,7 +128,7 @@ void fm_reply_header(struct fm_reply *reply, const char *name, const char *forma
 void fm_reply_text(
         struct fm_reply *reply, int http_status, const char *content_type, char *text, size_t length)
 {
-	free(reply->body);
+	drop_body(reply);
 	reply->http_status = http_status;
 	reply->content_type = text ? content_type : NULL;
 	reply->body = text;
@@ -143,6 +155,25 @@ enum fm_status fm_reply_json(struct fm_reply *reply, int http_status, json_t *bo
 	if (!text)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the reply");
 	set_body(reply, http_status, "application/json", text);
+	return FM_OK;
+}
+
+enum fm_status fm_reply_file(
+        struct fm_reply *reply, int http_status, const char *content_type, int file, struct fm_error *err)
+{
+	struct stat file_status;
+
+	if (fstat(file, &file_status) < 0) {
+		enum fm_status status = fm_fail_errno(err, errno, "a file to send");
+		close(file);
+		return status;
+	}
+	drop_body(reply);
+	reply->http_status = http_status;
+	reply->content_type = content_type;
+	reply->is_file = true;
+	reply->file = file;
+	reply->length = (size_t)file_status.st_size;
 	return FM_OK;
 }
 

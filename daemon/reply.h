@@ -8,6 +8,7 @@
 #include "lib/base/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The codes of API.md, one to one. */
@@ -57,6 +58,8 @@ struct fm_reply {
 	const char *content_type; /* static, or NULL without a body */
 	char *body;               /* owned */
 	size_t length;
+	bool is_file; /* then the body is what `file` holds, `length` bytes from its start */
+	int file;     /* owned */
 	size_t header_count;
 	struct fm_reply_header {
 		const char *name; /* static */
@@ -78,6 +81,10 @@ enum fm_status fm_reply_json(struct fm_reply *reply, int http_status, json_t *bo
 /* A body that is no JSON. Takes the text (malloc), whose length is `length`; the type is static. */
 void fm_reply_text(
         struct fm_reply *reply, int http_status, const char *content_type, char *text, size_t length);
+
+/* A body that is sent from a file, whose descriptor is taken. FM_E_IO. */
+enum fm_status fm_reply_file(
+        struct fm_reply *reply, int http_status, const char *content_type, int file, struct fm_error *err);
 
 /* 204: done, nothing to say. */
 void fm_reply_no_content(struct fm_reply *reply);

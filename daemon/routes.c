@@ -44,6 +44,8 @@ const struct fm_route fm_routes[] = {
 	{"PATCH",  "/v1/collections/{}",    fm_handle_collection_update, NAMES_COLLECTION, ADMIN},
 	{"DELETE", "/v1/collections/{}",    fm_handle_collection_delete, NAMES_COLLECTION, ADMIN},
 	{"GET",    "/v1/admin/audit",       fm_handle_audit_list,        0,                ADMIN},
+
+	{"POST",   "/v1/admin/backup",      fm_handle_backup, NO_COLLECTION, ADMIN},
 };
 /* clang-format on */
 const size_t fm_route_count = FM_ARRAY_SIZE(fm_routes);

@@ -135,7 +135,9 @@ static enum MHD_Result send_reply(struct call *call)
 	struct fm_passage *passage = &call->passage;
 	struct fm_reply *reply = &passage->exchange.reply;
 	struct MHD_Response *response =
-	        MHD_create_response_from_buffer(reply->length, reply->body, MHD_RESPMEM_MUST_FREE);
+	        reply->is_file
+	                ? MHD_create_response_from_fd64(reply->length, reply->file)
+	                : MHD_create_response_from_buffer(reply->length, reply->body, MHD_RESPMEM_MUST_FREE);
 	bool complete = response != NULL;
 
 	call->stage = STAGE_ANSWERED;
@@ -143,7 +145,8 @@ static enum MHD_Result send_reply(struct call *call)
 		return MHD_NO;
 	set_deadline(call,
 	        (double)passage->snapshot->config.body_timeout_s + (double)reply->length / REPLY_BYTES_PER_S);
-	reply->body = NULL; /* the response's now */
+	reply->body = NULL; /* the response's now, as the file is */
+	reply->is_file = false;
 	complete &= MHD_add_response_header(response, "X-Request-Id", passage->request.id);
 	complete &= MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (reply->content_type)

@@ -11,13 +11,13 @@ set -euo pipefail
 # command as well, wherever it came from.
 build="gcc?gcc libc6-dev make?make pkg-config?pkg-config libonnx-dev protobuf-c-compiler?protoc-c
 	libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev nettle-dev uuid-dev libinih-dev
-	libmicrohttpd-dev libgnutls28-dev libjansson-dev libsystemd-dev"
+	libmicrohttpd-dev libgnutls28-dev libjansson-dev libsystemd-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
 models="npm?npm ca-certificates"
 needs_of() {
 	case $1 in
 	build) echo "$build" ;;
 	models) echo "$models" ;;
-	test) echo "$build $models curl?curl openssl?openssl libcriterion-dev libcurl4-gnutls-dev|libcurl4-openssl-dev" ;;
+	test) echo "$build $models curl?curl openssl?openssl libcriterion-dev" ;;
 	# What tests use where it is there, and skip where it is not.
 	contract) echo "python3-jsonschema prometheus?promtool" ;;
 	demo) echo "$build $models curl?curl" ;;

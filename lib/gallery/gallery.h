@@ -63,6 +63,14 @@ struct fm_gallery_observer {
 };
 void fm_gallery_observe(struct fm_gallery *gallery, const struct fm_gallery_observer *observer);
 
+/*
+ * A consistent copy of the whole gallery, in one new file (mode 0600, synced) that fm_gallery_open() takes;
+ * changes go on meanwhile, and what is deleted meanwhile is still in the copy. The caller closes *ret_fd.
+ * Source: SQLite's online backup API. FM_E_STORAGE_FULL, FM_E_CONFLICT (the file exists), FM_E_IO.
+ */
+enum fm_status fm_gallery_backup(
+        struct fm_gallery *gallery, const char *path, int *ret_fd, struct fm_error *err);
+
 struct fm_collection {
 	int64_t key;
 	char *name;

@@ -33,6 +33,7 @@ static void operations(struct test_daemon *daemon)
 		test_expect_status(test_get(daemon, paths[i]), 200, paths[i]);
 		test_expect_status(test_http(daemon, "HEAD", paths[i], NULL, NULL, 0), 200, paths[i]);
 	}
+	test_expect_status(test_http(daemon, "POST", "/v1/admin/backup", NULL, "", 0), 200, "backup");
 	test_expect_problem(test_delete(daemon, "/v1/info"), 405, "method_not_allowed", "method");
 	test_expect_problem(test_get(daemon, "/nowhere"), 404, "not_found", "path");
 }
