@@ -11,6 +11,8 @@
 
 /* Rows summed in float32 before they go to the double: their products' sum is exact to some 1e-6. */
 #define CHUNK 128
+/* More than any layer has; keeps the sums below from wrapping. */
+#define PAD_MAX (1 << 20)
 
 static size_t attribute_pair(const struct fm_onnx_node *node, const char *name, size_t ret_values[2])
 {
@@ -43,9 +45,10 @@ static bool rows_of_conv(const struct fm_onnx_node *node, size_t weight_rank, co
 	attribute_pair(node, "strides", rows->stride);
 	attribute_pair(node, "dilations", rows->dilation);
 	for (size_t d = 0; d < 2; d++) {
-		const size_t before = pads ? (size_t)pads->ints[d] : 0,
-		             after = pads ? (size_t)pads->ints[d + 2] : 0;
-		const size_t padded = input_dims[2 + d] + before + after;
+		const int64_t before = pads ? pads->ints[d] : 0, after = pads ? pads->ints[d + 2] : 0;
+		if (before < 0 || after < 0 || before > PAD_MAX || after > PAD_MAX)
+			return false;
+		const size_t padded = input_dims[2 + d] + (size_t)before + (size_t)after;
 		const size_t reach = (rows->kernel[d] - 1) * rows->dilation[d] + 1;
 
 		if (!rows->kernel[d] || !rows->stride[d] || reach > padded)

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of one layer: at most so many numbers, 512 MiB. */
-#define FM_MOMENTS_MAX ((size_t)1 << 26)
+/* Of one layer: at most so many numbers of each kind, 128 MiB. */
+#define FM_MOMENTS_MAX ((size_t)1 << 24)
 
 /*
  * Where a layer's rows lie in its input. A row is the k numbers that one output number of each channel of a

@@ -17,10 +17,10 @@ struct fm_tuning {
 void fm_tuning_done(struct fm_tuning *tuning);
 
 /*
- * Layer after layer, in the model's order. bytes[length]: the original; quantized: what fm_onnx_quantize made
- * of it by `options`, which are symmetric and per channel. Shows a progress bar on a terminal. Errors:
- * fm_onnx_tap's, fm_onnx_quantize's, fm_net_load_memory's, FM_E_UNSUPPORTED (not one input, or an activation
- * that is infinite or not a number), FM_E_NOMEM.
+ * Layer after layer, in the model's order. bytes[length]: the original, whose inputs the crops are;
+ * quantized: what fm_onnx_quantize made of it by `options`, which are symmetric and per channel. Shows a
+ * progress bar on a terminal. Errors: fm_onnx_tap's, fm_onnx_quantize's, fm_net_load_memory's,
+ * FM_E_UNSUPPORTED (not one input, or an activation that is infinite or not a number), FM_E_NOMEM.
  */
 enum fm_status fm_tune(const void *bytes, size_t length, const struct fm_onnx_quantize_options *options,
         const struct fm_onnx_quantized *quantized, const struct fm_crops *crops, struct fm_tuning *ret_tuning,

@@ -28,7 +28,7 @@ enum fm_status fm_onnx_packing_add(struct fm_onnx_packing *packing, struct fm_on
 	/* One for the padding. */
 	if (packing->part_count + 1 >= FM_ONNX_OPERANDS_MAX)
 		return fm_fail(err, FM_E_TOO_LARGE, "more than %d weights are to be packed",
-		        FM_ONNX_OPERANDS_MAX - 2);
+		        FM_ONNX_OPERANDS_MAX - 1);
 	if (!packing->parts)
 		packing->parts = fm_calloc(FM_ONNX_OPERANDS_MAX, sizeof(*packing->parts));
 	if (!packing->parts || !fm_size_add(packing->count, count, &wanted))
