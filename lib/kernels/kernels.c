@@ -30,8 +30,8 @@
 	        .quantize_columns = fm_quantize_columns_##floats,                                            \
 	        .dwconv_f32 = fm_dwconv_f32_##floats,                                                        \
 	        .max_pool_f32 = fm_max_pool_f32_##pool,                                                      \
-	        .scan_u4s8 = fm_scan_u4s8_##own,                                                             \
-	        .dot_u4s8 = fm_dot_u4s8_##dot,                                                               \
+	        .scan_u5s8 = fm_scan_u5s8_##own,                                                             \
+	        .dot_u3s8 = fm_dot_u3s8_##dot,                                                               \
 	        .dot_f32 = fm_dot_f32_##floats,                                                              \
 	}
 

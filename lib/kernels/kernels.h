@@ -95,15 +95,17 @@ struct fm_dwconv_shape {
 };
 
 /*
- * Sixteen faces, by four bits of each dimension, so that a vector holds the same dimensions of all and no sum
- * crosses lanes. Line g of 64 bytes: byte 4 * face + t holds dimension 8 g + t in its low nibble and 8 g + 4
- * + t in its high one.
+ * Sixteen faces, by five bits of each dimension, so that a vector holds the same dimensions of all and no sum
+ * crosses lanes. For each 32 dimensions five lines of 64 bytes, in which byte 4 * face + t belongs to a face:
+ * in line l < 4 its low nibble holds the upper four bits of dimension 8 l + t and its high nibble those of 8
+ * l + 4 + t; in the fifth its bit g is the lowest bit of dimension 4 g + t.
  */
-#define FM_SCAN_FACES   16
-#define FM_SCAN_DIM_MAX 4096 /* sums stay below 2^24, exact in f32 */
+#define FM_SCAN_FACES        16
+#define FM_SCAN_DIM_MULTIPLE 128
+#define FM_SCAN_DIM_MAX      4096 /* sums stay below 2^24, exact in f32 */
 
 struct fm_scan_block {
-	const uint8_t *nibbles; /* [dim / 8][64] */
+	const uint8_t *codes;   /* [dim / 32][5][64] */
 	const float *scales;    /* [FM_SCAN_FACES] */
 	const float *residuals; /* [FM_SCAN_FACES] */
 };
@@ -146,18 +148,19 @@ struct fm_kernels {
 
 	/*
 	 * For gallery search: the scan of a block, for each of `count` probes. probes [count][dim]; dim is a
-	 * multiple of 32, at most FM_SCAN_DIM_MAX; sums [count][FM_SCAN_FACES], exact; masks [count]: bit f
-	 * is set where upper[f] >= least, by separate float operations in the order written: upper[f] =
-	 * ((float)sum - offset) * scales[f] * scale + (residuals[f] * norm + fixed)
+	 * multiple of FM_SCAN_DIM_MULTIPLE, at most FM_SCAN_DIM_MAX; sums [count][FM_SCAN_FACES], exact;
+	 * masks [count]: bit f is set where upper[f] >= least, by separate float operations in the order
+	 * written: upper[f] = ((float)sum - offset) * scales[f] * scale + (residuals[f] * norm + fixed)
 	 */
-	void (*scan_u4s8)(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
+	void (*scan_u5s8)(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
 	        const int8_t *probes, const struct fm_scan_terms *terms, size_t count, size_t dim);
 
 	/*
-	 * Sum of (row[i] & 15) * probe[i] + (row[i] >> 4) * probe[half + i], i < half, exact; half is a
-	 * multiple of 16, at most FM_SCAN_DIM_MAX / 2.
+	 * Sum of value[i] * probe[i], i < dim, exact, dim as above. row holds values of three bits in dim * 3
+	 * / 8 bytes: with e = dim / 8, dimension g e + i has its upper two bits in byte (g % 2) e + i at bit
+	 * g / 2 * 2, and its lowest in byte 2 e + i at bit g.
 	 */
-	int32_t (*dot_u4s8)(const uint8_t *row, const int8_t *probe, size_t half);
+	int32_t (*dot_u3s8)(const uint8_t *row, const int8_t *probe, size_t dim);
 
 	/*
 	 * Sum of a[i] * b[i] in f32 with sixteen interleaved accumulators (element i goes to lane i % 16,

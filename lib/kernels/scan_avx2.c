@@ -2,50 +2,45 @@
 
 #include "lib/base/banned.h"
 
-/* Lines until s16 would overflow: 4 * 2 vectors of two products each, 4 * 2 * 2 * 15 * 128 < 2^15. */
-#define LINES      4
 #define PROBES_MAX 2
 
 FM_INLINE void tile(size_t probes_in_tile, int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
         const int8_t *probes, const struct fm_scan_terms *terms, size_t dim)
 {
-	const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+	const __m256i ones = _mm256_set1_epi16(1);
+	const uint8_t *group = block->codes;
 	__m256i sum[PROBES_MAX][2];
-	const uint8_t *nibbles = block->nibbles;
 
 	FM_UNROLL
 	for (size_t p = 0; p < probes_in_tile; p++)
 		sum[p][0] = sum[p][1] = _mm256_setzero_si256();
-	for (size_t d = 0; d < dim; d += LINES * FM_SCAN_PER_LINE) {
-		__m256i pairs[PROBES_MAX][2];
+	for (size_t d = 0; d < dim; d += FM_SCAN_PER_GROUP, group += FM_SCAN_GROUP) {
+		__m256i lowest0 = fm_load_eight(group, 4, 0), lowest1 = fm_load_eight(group, 4, 1);
+		/* Four times two products fit s16: 4 * 2 * 31 * 128 < 2^15. */
 		FM_UNROLL
-		for (size_t p = 0; p < probes_in_tile; p++)
-			pairs[p][0] = pairs[p][1] = _mm256_setzero_si256();
-		FM_UNROLL
-		for (size_t line = 0; line < LINES; line++, nibbles += FM_SCAN_LINE) {
-			const int8_t *probe = probes + d + line * FM_SCAN_PER_LINE;
-			__m256i x0 = _mm256_loadu_si256((const __m256i *)nibbles);
-			__m256i x1 = _mm256_loadu_si256((const __m256i *)nibbles + 1);
-			__m256i y0 = _mm256_and_si256(_mm256_srli_epi16(x0, 4), low);
-			__m256i y1 = _mm256_and_si256(_mm256_srli_epi16(x1, 4), low);
-			x0 = _mm256_and_si256(x0, low);
-			x1 = _mm256_and_si256(x1, low);
+		for (size_t half = 0; half < 2; half++) {
+			__m256i pairs[PROBES_MAX][2];
+			FM_UNROLL
+			for (size_t p = 0; p < probes_in_tile; p++)
+				pairs[p][0] = pairs[p][1] = _mm256_setzero_si256();
+			FM_UNROLL
+			for (size_t g = 4 * half; g < 4 * half + 4; g++) {
+				__m256i x0 = fm_join_eight(fm_load_eight(group, g / 2, 0), lowest0, g);
+				__m256i x1 = fm_join_eight(fm_load_eight(group, g / 2, 1), lowest1, g);
+				FM_UNROLL
+				for (size_t p = 0; p < probes_in_tile; p++) {
+					__m256i four = fm_broadcast_four(probes + p * dim + d + 4 * g);
+					pairs[p][0] =
+					        _mm256_add_epi16(pairs[p][0], _mm256_maddubs_epi16(x0, four));
+					pairs[p][1] =
+					        _mm256_add_epi16(pairs[p][1], _mm256_maddubs_epi16(x1, four));
+				}
+			}
 			FM_UNROLL
 			for (size_t p = 0; p < probes_in_tile; p++) {
-				__m256i first = fm_broadcast_four(probe + p * dim);
-				__m256i second = fm_broadcast_four(probe + p * dim + 4);
-				__m256i zero = _mm256_add_epi16(
-				        _mm256_maddubs_epi16(x0, first), _mm256_maddubs_epi16(y0, second));
-				__m256i one = _mm256_add_epi16(
-				        _mm256_maddubs_epi16(x1, first), _mm256_maddubs_epi16(y1, second));
-				pairs[p][0] = _mm256_add_epi16(pairs[p][0], zero);
-				pairs[p][1] = _mm256_add_epi16(pairs[p][1], one);
+				sum[p][0] = _mm256_add_epi32(sum[p][0], _mm256_madd_epi16(pairs[p][0], ones));
+				sum[p][1] = _mm256_add_epi32(sum[p][1], _mm256_madd_epi16(pairs[p][1], ones));
 			}
-		}
-		FM_UNROLL
-		for (size_t p = 0; p < probes_in_tile; p++) {
-			sum[p][0] = _mm256_add_epi32(sum[p][0], _mm256_madd_epi16(pairs[p][0], ones));
-			sum[p][1] = _mm256_add_epi32(sum[p][1], _mm256_madd_epi16(pairs[p][1], ones));
 		}
 	}
 	FM_UNROLL
@@ -53,7 +48,7 @@ FM_INLINE void tile(size_t probes_in_tile, int32_t *sums, uint16_t *masks, const
 		fm_finish_scan(sum[p][0], sum[p][1], sums + p * FM_SCAN_FACES, &masks[p], block, &terms[p]);
 }
 
-void fm_scan_u4s8_avx2(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
+void fm_scan_u5s8_avx2(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
         const int8_t *probes, const struct fm_scan_terms *terms, size_t count, size_t dim)
 {
 	size_t p = 0;
@@ -64,22 +59,33 @@ void fm_scan_u4s8_avx2(int32_t *sums, uint16_t *masks, const struct fm_scan_bloc
 		tile(1, sums + p * FM_SCAN_FACES, masks + p, block, probes + p * dim, terms + p, dim);
 }
 
-int32_t fm_dot_u4s8_avx2(const uint8_t *row, const int8_t *probe, size_t half)
+/* An eighth of the dimensions may be no more than 16: those two by two. */
+int32_t fm_dot_u3s8_avx2(const uint8_t *row, const int8_t *probe, size_t dim)
 {
-	const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+	const size_t eighth = dim / 8;
 	__m256i sum = _mm256_setzero_si256();
-	size_t i = 0;
 
-	for (; i + 32 <= half; i += 32) {
-		__m256i x = _mm256_loadu_si256((const __m256i *)(row + i));
-		__m256i y = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
-		x = _mm256_and_si256(x, low);
-		x = _mm256_maddubs_epi16(x, _mm256_loadu_si256((const __m256i *)(probe + i)));
-		y = _mm256_maddubs_epi16(y, _mm256_loadu_si256((const __m256i *)(probe + half + i)));
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(x, y), ones));
+	for (size_t i = 0; i < eighth; i += 16) {
+		__m128i ones = _mm_loadu_si128((const __m128i *)(row + 2 * eighth + i));
+		/* Even and odd groups in the halves. */
+		__m256i upper = _mm256_set_m128i(_mm_loadu_si128((const __m128i *)(row + eighth + i)),
+		        _mm_loadu_si128((const __m128i *)(row + i)));
+		__m256i lowest = _mm256_set_m128i(_mm_srli_epi16(ones, 1), ones);
+		__m256i pairs = _mm256_setzero_si256();
+		FM_UNROLL
+		for (size_t g = 0; g < 8; g += 2) {
+			__m256i two =
+			        g < 2 ? _mm256_slli_epi16(upper, 1) : _mm256_srli_epi16(upper, (int)(g - 1));
+			__m256i one = _mm256_srli_epi16(lowest, (int)g);
+			__m256i value = _mm256_or_si256(_mm256_and_si256(two, _mm256_set1_epi8(6)),
+			        _mm256_and_si256(one, _mm256_set1_epi8(1)));
+			__m256i products = _mm256_maddubs_epi16(value,
+			        _mm256_set_m128i(
+			                _mm_loadu_si128((const __m128i *)(probe + (g + 1) * eighth + i)),
+			                _mm_loadu_si128((const __m128i *)(probe + g * eighth + i))));
+			pairs = _mm256_add_epi16(pairs, products);
+		}
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 	}
-	int32_t total = fm_sum_eight(sum);
-	for (; i < half; i++)
-		total += (row[i] & 15) * probe[i] + (row[i] >> 4) * probe[half + i];
-	return total;
+	return fm_sum_eight(sum);
 }

@@ -48,4 +48,19 @@ FM_INLINE int32_t fm_sum_eight(__m256i sum)
 	return _mm_cvtsi128_si32(four);
 }
 
+/* Four dimensions of eight faces: `upper` holds them in its low nibbles if g is even, else in its high ones.
+ */
+FM_INLINE __m256i fm_join_eight(__m256i upper, __m256i lowest, size_t g)
+{
+	__m256i shifted = g % 2 ? _mm256_srli_epi16(upper, 3) : _mm256_slli_epi16(upper, 1);
+
+	return _mm256_or_si256(_mm256_and_si256(shifted, _mm256_set1_epi8(30)),
+	        _mm256_and_si256(_mm256_srli_epi16(lowest, (int)g), _mm256_set1_epi8(1)));
+}
+
+FM_INLINE __m256i fm_load_eight(const uint8_t *group, size_t line, size_t half)
+{
+	return _mm256_loadu_si256((const __m256i *)(group + line * FM_SCAN_LINE) + half);
+}
+
 #endif

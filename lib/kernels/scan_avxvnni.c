@@ -8,8 +8,8 @@ FM_INLINE __m256i add_products(__m256i sum, __m256i a, __m256i w)
 	return sum;
 }
 
-void fm_scan_u4s8_avxvnni(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
+void fm_scan_u5s8_avxvnni(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
         const int8_t *probes, const struct fm_scan_terms *terms, size_t count, size_t dim)
 {
-	fm_scan_u4s8_vnni256(add_products, sums, masks, block, probes, terms, count, dim);
+	fm_scan_u5s8_vnni256(add_products, sums, masks, block, probes, terms, count, dim);
 }

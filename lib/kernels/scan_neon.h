@@ -37,14 +37,26 @@ FM_INLINE int8x16_t fm_broadcast_neon(const int8_t *four)
 	return vreinterpretq_s8_s32(vdupq_n_s32(bits));
 }
 
-FM_INLINE int8x16_t fm_low_nibbles(uint8x16_t x)
+/* Group g of four dimensions of four faces: four bits and the lowest one. */
+FM_INLINE int8x16_t fm_join_neon(const uint8_t *line, uint8x16_t lowest, size_t g)
 {
-	return vreinterpretq_s8_u8(vandq_u8(x, vdupq_n_u8(15)));
+	uint8x16_t upper = vld1q_u8(line + g / 2 * FM_SCAN_LINE);
+
+	upper = g % 2 ? vshrq_n_u8(upper, 3) : vshlq_n_u8(upper, 1);
+	lowest = vshlq_u8(lowest, vdupq_n_s8((int8_t) - (int)g));
+	return vreinterpretq_s8_u8(
+	        vorrq_u8(vandq_u8(upper, vdupq_n_u8(30)), vandq_u8(lowest, vdupq_n_u8(1))));
 }
 
-FM_INLINE int8x16_t fm_high_nibbles(uint8x16_t x)
+/* Sixteen values of three bits, of group g. */
+FM_INLINE int8x16_t fm_three_bits_neon(const uint8_t *row, size_t eighth, size_t i, size_t g)
 {
-	return vreinterpretq_s8_u8(vshrq_n_u8(x, 4));
+	uint8x16_t upper = vld1q_u8(row + g % 2 * eighth + i);
+	uint8x16_t lowest = vld1q_u8(row + 2 * eighth + i);
+
+	upper = vshlq_u8(upper, vdupq_n_s8((int8_t)(1 - (int)(g / 2 * 2))));
+	lowest = vshlq_u8(lowest, vdupq_n_s8((int8_t) - (int)g));
+	return vreinterpretq_s8_u8(vorrq_u8(vandq_u8(upper, vdupq_n_u8(6)), vandq_u8(lowest, vdupq_n_u8(1))));
 }
 
 #endif

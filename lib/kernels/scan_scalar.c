@@ -17,29 +17,37 @@ static uint16_t select_lanes(
 	return mask;
 }
 
-void fm_scan_u4s8_scalar(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
+void fm_scan_u5s8_scalar(int32_t *sums, uint16_t *masks, const struct fm_scan_block *block,
         const int8_t *probes, const struct fm_scan_terms *terms, size_t count, size_t dim)
 {
 	for (size_t p = 0; p < count; p++, sums += FM_SCAN_FACES, probes += dim) {
 		for (size_t face = 0; face < FM_SCAN_FACES; face++) {
-			const uint8_t *nibbles = block->nibbles + 4 * face;
 			int32_t sum = 0;
 
-			for (size_t d = 0; d < dim; d += FM_SCAN_PER_LINE, nibbles += FM_SCAN_LINE)
-				for (size_t t = 0; t < 4; t++)
-					sum += (nibbles[t] & 15) * probes[d + t] +
-					       (nibbles[t] >> 4) * probes[d + 4 + t];
+			for (size_t d = 0; d < dim; d++) {
+				const uint8_t *group =
+				        block->codes + d / FM_SCAN_PER_GROUP * FM_SCAN_GROUP + 4 * face;
+				const size_t g = d % FM_SCAN_PER_GROUP / 4, t = d % 4;
+				const int upper = group[g / 2 * FM_SCAN_LINE + t] >> g % 2 * 4 & 15;
+
+				sum += (2 * upper + (group[4 * FM_SCAN_LINE + t] >> g & 1)) * probes[d];
+			}
 			sums[face] = sum;
 		}
 		masks[p] = select_lanes(sums, block, &terms[p]);
 	}
 }
 
-int32_t fm_dot_u4s8_scalar(const uint8_t *row, const int8_t *probe, size_t half)
+int32_t fm_dot_u3s8_scalar(const uint8_t *row, const int8_t *probe, size_t dim)
 {
+	const size_t eighth = dim / 8;
 	int32_t sum = 0;
 
-	for (size_t i = 0; i < half; i++)
-		sum += (row[i] & 15) * probe[i] + (row[i] >> 4) * probe[half + i];
+	for (size_t d = 0; d < dim; d++) {
+		const size_t g = d / eighth, i = d % eighth;
+
+		sum += ((row[g % 2 * eighth + i] >> g / 2 * 2 & 3) * 2 + (row[2 * eighth + i] >> g & 1)) *
+		       probe[d];
+	}
 	return sum;
 }

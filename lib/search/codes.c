@@ -43,7 +43,7 @@ static inline int32_t encode(float value, float per_step, double scale, double *
 
 	code = code > 127 ? 127 : code < -127 ? -127 : code;
 	*rest = value - scale * code;
-	*high_rest = value - scale * (((code + FM_CODE_ZERO) & ~15) - FM_CODE_MIDDLE);
+	*high_rest = value - scale * (((code + FM_CODE_ZERO) & -FM_CODE_LOW) - FM_CODE_MIDDLE);
 	return code;
 }
 

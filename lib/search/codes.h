@@ -1,9 +1,9 @@
 /*
- * An embedding as codes of eight bits with one scale, that can be read four bits at a time, and how far the
+ * An embedding as codes of eight bits with one scale, that can be read five bits first, and how far the
  * dot products of codes can be from the float one.
  *
- * A code c in -127..127 is kept as c + 128 = 16 high + low. By all eight bits an embedding b is close to
- * b' = scale * c, by the high four alone to b" = scale * (16 high - 120.5), the middle of what low can be.
+ * A code c in -127..127 is kept as c + 128 = 8 high + low. By all eight bits an embedding b is close to
+ * b' = scale * c, by the high five alone to b" = scale * (8 high - 124.5), the middle of what low can be.
  * Let a be a probe, a' = its scale times its codes, r_a = |a - a'|, r_b = |b - b'| and R_b = |b - b"|. Then
  *	<a,b> - <a',b'> = <a - a', b> + <a', b - b'>,
  * so by Cauchy and Schwarz
@@ -25,13 +25,14 @@
 #include <stdint.h>
 
 #define FM_NORM_MAX    1.0011 /* of an embedding of unit length within 1e-3, rounded up */
-#define FM_CODE_ZERO   128    /* code 0 as it is kept: 16 high + low */
-#define FM_CODE_MIDDLE 120.5  /* 16 high minus this: what the high bits alone stand for */
+#define FM_CODE_ZERO   128    /* code 0 as it is kept: 8 high + low */
+#define FM_CODE_LOW    8      /* low is below this */
+#define FM_CODE_MIDDLE 124.5  /* 8 high minus this: what the high bits alone stand for */
 
 struct fm_codes_info {
 	float scale;         /* embedding ~= scale * codes */
 	float residual;      /* |embedding - scale * codes|, rounded up */
-	float high_residual; /* |embedding - scale * (16 high - 120.5)|, rounded up */
+	float high_residual; /* |embedding - scale * (8 high - 124.5)|, rounded up */
 };
 
 /* FM_E_INVALID unless the values are finite and of unit length within 1e-3. */

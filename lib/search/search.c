@@ -15,14 +15,14 @@
 
 /*
  * What the kernel's float arithmetic can add to an upper bound. With sums below 2^24 the largest term is
- * the offset, 120.5 scale_b |a'|_1 <= 0.96 sqrt(4096) < 62, of which one rounding is 62 * 2^-24; the others
+ * the offset, 124.5 scale_b |a'|_1 <= 0.99 sqrt(4096) < 64, of which one rounding is 64 * 2^-24; the others
  * are a dozen roundings of values below 3. Together less than 7e-6.
  */
 #define FILTER_SLACK 1e-5
 
 #define READ_ALREADY INT32_MIN /* a sum that no scan gives */
 
-/* A face that the bound by four bits could not exclude. */
+/* A face that the bound by five bits could not exclude. */
 struct survivor {
 	uint32_t slot;
 	int32_t sum;
@@ -108,8 +108,8 @@ static bool look_init(struct tile *tile, size_t p, const float *probe, size_t li
 	        .best = {.limit = limit < tile->view->people_count ? limit : tile->view->people_count},
 	};
 	tile->terms[p] = (struct fm_scan_terms){
-	        .offset = (float)(FM_CODE_MIDDLE / 16 * (double)sum),
-	        .scale = info.scale * 16,
+	        .offset = (float)(FM_CODE_MIDDLE / FM_CODE_LOW * (double)sum),
+	        .scale = info.scale * FM_CODE_LOW,
 	        .norm = round_up(look->norm),
 	        .fixed = round_up(look->fixed + FILTER_SLACK),
 	};
@@ -131,9 +131,8 @@ static void read_low(struct tile *tile, size_t p, struct survivor *survivor)
 {
 	struct look *look = &tile->looks[p];
 	const struct fm_lane *face = fm_view_lane(tile->view, survivor->slot);
-	const int64_t dot =
-	        (int64_t)survivor->sum * 16 - look->zero +
-	        tile->searcher->kernels->dot_u4s8(face->low, look->codes, tile->searcher->stride / 2);
+	const int64_t dot = (int64_t)survivor->sum * FM_CODE_LOW - look->zero +
+	                    tile->searcher->kernels->dot_u3s8(face->low, look->codes, tile->searcher->stride);
 	const double centre = (double)dot * face->scale * look->scale;
 	const double reach = look->norm * face->residual + look->fixed;
 
@@ -214,10 +213,9 @@ static bool scan(struct tile *tile)
 		const size_t faces = view->face_count - i * FM_SCAN_FACES;
 		const unsigned in_use = faces < FM_SCAN_FACES ? (1u << faces) - 1 : 0xffff;
 
-		tile->searcher->kernels->scan_u4s8(sums, masks,
-		        &(struct fm_scan_block){.nibbles = high->nibbles,
-		                .scales = high->scales,
-		                .residuals = high->residuals},
+		tile->searcher->kernels->scan_u5s8(sums, masks,
+		        &(struct fm_scan_block){
+		                .codes = high->codes, .scales = high->scales, .residuals = high->residuals},
 		        tile->codes, tile->terms, tile->count, tile->searcher->stride);
 		for (size_t p = 0; p < tile->count; p++)
 			if ((masks[p] & in_use) &&
@@ -370,7 +368,7 @@ static enum fm_status score_survivors(struct tile *tile, struct look *look, stru
 static enum fm_status decide(struct tile *tile, size_t p, struct fm_error *err)
 {
 	struct look *look = &tile->looks[p];
-	const size_t lane_bytes = sizeof(struct fm_lane) + tile->searcher->stride / 2;
+	const size_t lane_bytes = sizeof(struct fm_lane) + tile->searcher->stride * 3 / 8;
 	enum fm_status status = score_best(tile, look, err);
 
 	if (status != FM_OK || tile->again)

@@ -118,9 +118,10 @@ static void drop(struct fm_tree *tree, struct fm_node *node)
 
 bool fm_tree_init(struct fm_tree *tree, size_t dim)
 {
-	*tree = (struct fm_tree){.dim = dim, .stride = (dim + 31) / 32 * 32};
-	tree->lane_bytes = (sizeof(struct fm_lane) + tree->stride / 2 + 31) / 32 * 32;
-	fm_slab_init(&tree->highs, sizeof(struct fm_high) + tree->stride * 8);
+	*tree = (struct fm_tree){.dim = dim,
+	        .stride = (dim + FM_SCAN_DIM_MULTIPLE - 1) / FM_SCAN_DIM_MULTIPLE * FM_SCAN_DIM_MULTIPLE};
+	tree->lane_bytes = (sizeof(struct fm_lane) + tree->stride * 3 / 8 + 31) / 32 * 32;
+	fm_slab_init(&tree->highs, sizeof(struct fm_high) + tree->stride * 10);
 	fm_slab_init(&tree->blocks, sizeof(struct fm_block) + tree->lane_bytes * FM_SCAN_FACES);
 	tree->state = fm_aligned_alloc(sizeof(*tree->state));
 	if (!tree->state)
@@ -265,7 +266,7 @@ struct fm_block *fm_tree_block(struct fm_tree *tree, struct fm_view **view, size
 	}
 	if (page->blocks[k]) {
 		memcpy(block->lanes, page->blocks[k]->lanes, tree->lane_bytes * FM_SCAN_FACES);
-		memcpy(block->high, page->blocks[k]->high, sizeof(struct fm_high) + tree->stride * 8);
+		memcpy(block->high, page->blocks[k]->high, sizeof(struct fm_high) + tree->stride * 10);
 		fm_epoch_retire(&tree->epoch, &page->blocks[k]->node);
 	}
 	page->blocks[k] = block;
@@ -273,20 +274,44 @@ struct fm_block *fm_tree_block(struct fm_tree *tree, struct fm_view **view, size
 	return block;
 }
 
+static inline unsigned code_at(const int8_t *codes, size_t d)
+{
+	return (unsigned)(codes[d] + FM_CODE_ZERO);
+}
+
 void fm_block_put(struct fm_block *block, size_t lane, int64_t person_key, int64_t face_key,
         const int8_t *codes, const struct fm_codes_info *info)
 {
-	const size_t half = block->tree->stride / 2;
+	const size_t stride = block->tree->stride, eighth = stride / 8;
 	struct fm_lane *face = fm_block_lane(block, lane);
-	uint8_t *nibbles = block->high->nibbles + 4 * lane;
+	uint8_t *group = block->high->codes + 4 * lane;
 
-	for (size_t i = 0; i < 2 * half; i += 8, nibbles += 64)
-		for (size_t t = 0; t < 4; t++)
-			nibbles[t] = (uint8_t)(((codes[i + t] + FM_CODE_ZERO) >> 4) |
-			                       ((codes[i + 4 + t] + FM_CODE_ZERO) & ~15));
-	for (size_t i = 0; i < half; i++)
-		face->low[i] =
-		        (uint8_t)(((codes[i] + FM_CODE_ZERO) & 15) | (codes[half + i] + FM_CODE_ZERO) << 4);
+	for (size_t d = 0; d < stride; d += 32, group += 5 * 64)
+		for (size_t t = 0; t < 4; t++) {
+			unsigned lowest = 0;
+
+			for (size_t g = 0; g < 8; g += 2) {
+				const unsigned x = code_at(codes, d + 4 * g + t) >> 3;
+				const unsigned y = code_at(codes, d + 4 * g + 4 + t) >> 3;
+
+				group[g / 2 * 64 + t] = (uint8_t)(x >> 1 | y >> 1 << 4);
+				lowest |= (x & 1) << g | (y & 1) << (g + 1);
+			}
+			group[4 * 64 + t] = (uint8_t)lowest;
+		}
+	for (size_t i = 0; i < eighth; i++) {
+		unsigned upper[2] = {0}, lowest = 0;
+
+		for (size_t g = 0; g < 8; g++) {
+			const unsigned low = code_at(codes, g * eighth + i) & 7;
+
+			upper[g % 2] |= low >> 1 << g / 2 * 2;
+			lowest |= (low & 1) << g;
+		}
+		face->low[i] = (uint8_t)upper[0];
+		face->low[eighth + i] = (uint8_t)upper[1];
+		face->low[2 * eighth + i] = (uint8_t)lowest;
+	}
 	block->high->scales[lane] = face->scale = info->scale;
 	block->high->residuals[lane] = info->high_residual;
 	face->residual = info->residual;
@@ -296,9 +321,9 @@ void fm_block_put(struct fm_block *block, size_t lane, int64_t person_key, int64
 
 void fm_block_copy(struct fm_block *to, size_t to_lane, const struct fm_block *from, size_t from_lane)
 {
-	for (size_t line = 0; line < to->tree->stride / 8; line++)
-		memcpy(to->high->nibbles + 64 * line + 4 * to_lane,
-		        from->high->nibbles + 64 * line + 4 * from_lane, 4);
+	for (size_t line = 0; line < to->tree->stride / 32 * 5; line++)
+		memcpy(to->high->codes + 64 * line + 4 * to_lane,
+		        from->high->codes + 64 * line + 4 * from_lane, 4);
 	to->high->scales[to_lane] = from->high->scales[from_lane];
 	to->high->residuals[to_lane] = from->high->residuals[from_lane];
 	memcpy(fm_block_lane(to, to_lane), fm_block_lane(from, from_lane), to->tree->lane_bytes);
@@ -306,8 +331,8 @@ void fm_block_copy(struct fm_block *to, size_t to_lane, const struct fm_block *f
 
 void fm_block_clear(struct fm_block *block, size_t lane)
 {
-	for (size_t line = 0; line < block->tree->stride / 8; line++)
-		memset(block->high->nibbles + 64 * line + 4 * lane, 0, 4);
+	for (size_t line = 0; line < block->tree->stride / 32 * 5; line++)
+		memset(block->high->codes + 64 * line + 4 * lane, 0, 4);
 	block->high->scales[lane] = block->high->residuals[lane] = 0;
 	memset(fm_block_lane(block, lane), 0, block->tree->lane_bytes);
 }

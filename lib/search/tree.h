@@ -23,13 +23,13 @@
 struct fm_high {
 	float scales[FM_SCAN_FACES];
 	float residuals[FM_SCAN_FACES]; /* fm_codes_info.high_residual */
-	uint8_t nibbles[];              /* for fm_kernels.scan_u4s8: [stride / 8][64] */
+	uint8_t codes[];                /* for fm_kernels.scan_u5s8: stride * 10 bytes */
 };
 
 struct fm_lane {
 	int64_t face_key, person_key;
 	float scale, residual;
-	uint8_t low[]; /* for fm_kernels.dot_u4s8: [stride / 2] */
+	uint8_t low[]; /* for fm_kernels.dot_u3s8: stride * 3 / 8 bytes */
 };
 
 struct fm_block {
@@ -61,7 +61,7 @@ struct fm_state {
 
 /* The writers' end: the state that the next version will be. */
 struct fm_tree {
-	size_t dim, stride; /* the stride is a multiple of 32 */
+	size_t dim, stride; /* the stride is a multiple of FM_SCAN_DIM_MULTIPLE */
 	size_t lane_bytes;
 	struct fm_slab highs, blocks;
 	struct fm_state *state;

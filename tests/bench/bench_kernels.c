@@ -473,7 +473,7 @@ struct gallery {
 	volatile float sink;
 };
 
-/* The first 16 rows are the probes, all of it is blocks of 16 faces at four bits. */
+/* The first 16 rows are the probes, all of it is blocks of 16 faces at five bits. */
 static void run_scan(void *work)
 {
 	static const float ones[FM_SCAN_FACES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -485,11 +485,12 @@ static void run_scan(void *work)
 	for (size_t p = 0; p < g->probes; p++)
 		terms[p] = (struct fm_scan_terms){.scale = 1, .norm = 1, .least = 1};
 	for (size_t face = 0; face < g->rows; face += FM_SCAN_FACES) {
-		const struct fm_scan_block block = {.nibbles = (const uint8_t *)g->codes + face * g->dim / 2,
+		const struct fm_scan_block block = {
+		        .codes = (const uint8_t *)g->codes + face * g->dim * 5 / 8,
 		        .scales = ones,
 		        .residuals = ones};
 
-		g->kernels->scan_u4s8(sums, masks, &block, g->codes, terms, g->probes, g->dim);
+		g->kernels->scan_u5s8(sums, masks, &block, g->codes, terms, g->probes, g->dim);
 		g->sink = masks[0];
 	}
 }
@@ -519,7 +520,7 @@ static void bench_search(const struct fm_kernels *kernels, const int8_t *codes, 
 {
 	static const size_t probes[] = {1, 2, 4, 8, 16};
 
-	printf("\nscan %s, 512 dimensions at four bits; dot_f32\n", fm_isa_name(kernels->isa));
+	printf("\nscan %s, 512 dimensions at five bits; dot_f32\n", fm_isa_name(kernels->isa));
 	for (size_t rows = 48; rows <= GALLERY_ROWS; rows *= 4000) {
 		for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
 			struct gallery g = {.kernels = kernels,
@@ -531,7 +532,7 @@ static void bench_search(const struct fm_kernels *kernels, const int8_t *codes, 
 			printf("%7zu rows, %2zu probes: %7.1f ns a row %7.1f ns a row and probe %6.1f GB/s\n",
 			        rows, probes[i], seconds / (double)rows * 1e9,
 			        seconds / (double)(rows * probes[i]) * 1e9,
-			        (double)rows * 256 / seconds * 1e-9);
+			        (double)rows * 320 / seconds * 1e-9);
 		}
 	}
 	struct gallery g = {

@@ -10,7 +10,7 @@
 
 struct scan {
 	size_t dim, count;
-	uint8_t *nibbles;
+	uint8_t *codes;
 	int8_t *probes;
 	float *scales, *residuals;
 	struct fm_scan_terms terms[PROBES_MAX];
@@ -20,12 +20,12 @@ struct scan {
 static void scan_init(struct scan *scan, struct random *random, size_t dim, size_t count)
 {
 	*scan = (struct scan){.dim = dim, .count = count};
-	scan->nibbles = guarded_alloc(dim * 8);
+	scan->codes = guarded_alloc(dim * 10);
 	scan->probes = guarded_alloc(dim * count);
 	scan->scales = guarded_floats(random, FM_SCAN_FACES);
 	scan->residuals = guarded_floats(random, FM_SCAN_FACES);
-	for (size_t i = 0; i < dim * 8; i++)
-		scan->nibbles[i] = (uint8_t)random_u32(random);
+	for (size_t i = 0; i < dim * 10; i++)
+		scan->codes[i] = (uint8_t)random_u32(random);
 	for (size_t i = 0; i < dim * count; i++)
 		scan->probes[i] = (int8_t)random_u32(random);
 	for (size_t p = 0; p < count; p++)
@@ -37,23 +37,25 @@ static void scan_init(struct scan *scan, struct random *random, size_t dim, size
 		        .least = p % 5 == 4 ? -INFINITY : random_float(random),
 		};
 	scan->block = (struct fm_scan_block){
-	        .nibbles = scan->nibbles, .scales = scan->scales, .residuals = scan->residuals};
+	        .codes = scan->codes, .scales = scan->scales, .residuals = scan->residuals};
 }
 
 static void scan_done(struct scan *scan)
 {
-	guarded_free(scan->nibbles, scan->dim * 8);
+	guarded_free(scan->codes, scan->dim * 10);
 	guarded_free(scan->probes, scan->dim * scan->count);
 	guarded_free(scan->scales, FM_SCAN_FACES * sizeof(float));
 	guarded_free(scan->residuals, FM_SCAN_FACES * sizeof(float));
 }
 
-/* Nibble of one face and dimension, by the layout that kernels.h states. */
-static int nibble_at(const struct scan *scan, size_t face, size_t d)
+/* The value of one face and dimension, by the layout that kernels.h states. */
+static int value_at(const struct scan *scan, size_t face, size_t d)
 {
-	uint8_t both = scan->nibbles[d / 8 * 64 + 4 * face + d % 4];
+	const uint8_t *group = scan->codes + d / 32 * 320;
+	uint8_t both = group[d % 32 / 8 * 64 + 4 * face + d % 4];
+	int upper = d % 8 < 4 ? both & 15 : both >> 4;
 
-	return d % 8 < 4 ? both & 15 : both >> 4;
+	return 2 * upper + (group[4 * 64 + 4 * face + d % 4] >> d % 32 / 4 & 1);
 }
 
 static void compare_scan(const struct scan *scan)
@@ -64,14 +66,14 @@ static void compare_scan(const struct scan *scan)
 		uint16_t *masks = guarded_alloc(scan->count * sizeof(*masks));
 
 		if (kernels != NULL)
-			kernels->scan_u4s8(
+			kernels->scan_u5s8(
 			        sums, masks, &scan->block, scan->probes, scan->terms, scan->count, scan->dim);
 		for (size_t p = 0; kernels != NULL && p < scan->count; p++) {
 			const struct fm_scan_terms *t = &scan->terms[p];
 			for (size_t face = 0; face < FM_SCAN_FACES; face++) {
 				int64_t sum = 0;
 				for (size_t d = 0; d < scan->dim; d++)
-					sum += nibble_at(scan, face, d) * scan->probes[p * scan->dim + d];
+					sum += value_at(scan, face, d) * scan->probes[p * scan->dim + d];
 				cr_assert_eq(sums[p * FM_SCAN_FACES + face], sum,
 				        "%s: dim %zu, probe %zu of %zu", fm_isa_name(kernels->isa), scan->dim,
 				        p, scan->count);
@@ -91,7 +93,7 @@ Test(scan, every_isa_says_the_same)
 	struct random random = {1};
 	struct scan scan;
 
-	for (size_t dim = 32; dim <= 704; dim += 32)
+	for (size_t dim = 128; dim <= 896; dim += 128)
 		for (size_t count = 1; count <= PROBES_MAX; count++) {
 			scan_init(&scan, &random, dim, count);
 			compare_scan(&scan);
@@ -108,24 +110,28 @@ Test(scan, extremes)
 
 	for (size_t i = 0; i < 2; i++) {
 		scan_init(&scan, &random, FM_SCAN_DIM_MAX, 4);
-		memset(scan.nibbles, 0xff, FM_SCAN_DIM_MAX * 8);
+		memset(scan.codes, 0xff, FM_SCAN_DIM_MAX * 10);
 		memset(scan.probes, ends[i], FM_SCAN_DIM_MAX * 4);
 		compare_scan(&scan);
 		scan_done(&scan);
 	}
 }
 
-static void compare_dot(const uint8_t *row, const int8_t *probe, size_t half)
+static void compare_dot(const uint8_t *row, const int8_t *probe, size_t dim)
 {
+	const size_t e = dim / 8;
 	int64_t expected = 0;
 
-	for (size_t i = 0; i < half; i++)
-		expected += (row[i] & 15) * probe[i] + (row[i] >> 4) * probe[half + i];
+	for (size_t g = 0; g < 8; g++)
+		for (size_t i = 0; i < e; i++) {
+			int upper = row[g % 2 * e + i] >> g / 2 * 2 & 3;
+			expected += (2 * upper + (row[2 * e + i] >> g & 1)) * probe[g * e + i];
+		}
 	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
 		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
 		if (kernels != NULL)
-			cr_assert_eq(kernels->dot_u4s8(row, probe, half), expected, "%s: half %zu",
-			        fm_isa_name(kernels->isa), half);
+			cr_assert_eq(kernels->dot_u3s8(row, probe, dim), expected, "%s: dim %zu",
+			        fm_isa_name(kernels->isa), dim);
 	}
 }
 
@@ -133,20 +139,20 @@ Test(scan, dot_is_exact)
 {
 	struct random random = {3};
 
-	for (size_t half = 0; half <= FM_SCAN_DIM_MAX / 2; half += 16) {
-		uint8_t *row = guarded_alloc(half);
-		int8_t *probe = guarded_alloc(2 * half);
-		for (size_t i = 0; i < half; i++)
+	for (size_t dim = 128; dim <= FM_SCAN_DIM_MAX; dim += 128) {
+		uint8_t *row = guarded_alloc(dim * 3 / 8);
+		int8_t *probe = guarded_alloc(dim);
+		for (size_t i = 0; i < dim * 3 / 8; i++)
 			row[i] = (uint8_t)random_u32(&random);
-		for (size_t i = 0; i < 2 * half; i++)
+		for (size_t i = 0; i < dim; i++)
 			probe[i] = (int8_t)random_u32(&random);
-		compare_dot(row, probe, half);
-		memset(row, 0xff, half);
-		memset(probe, -128, 2 * half);
-		compare_dot(row, probe, half);
-		memset(probe, 127, 2 * half);
-		compare_dot(row, probe, half);
-		guarded_free(row, half);
-		guarded_free(probe, 2 * half);
+		compare_dot(row, probe, dim);
+		memset(row, 0xff, dim * 3 / 8);
+		memset(probe, -128, dim);
+		compare_dot(row, probe, dim);
+		memset(probe, 127, dim);
+		compare_dot(row, probe, dim);
+		guarded_free(row, dim * 3 / 8);
+		guarded_free(probe, dim);
 	}
 }

@@ -29,7 +29,8 @@ static void check_bound(const float *a, const float *b, size_t dim)
 
 	for (size_t i = 0; i < dim; i++) {
 		dot += a_codes[i] * b_codes[i];
-		high += a_codes[i] * (2 * ((b_codes[i] + FM_CODE_ZERO) & ~15) - (int)(2 * FM_CODE_MIDDLE));
+		high += a_codes[i] *
+		        (2 * ((b_codes[i] + FM_CODE_ZERO) & -FM_CODE_LOW) - (int)(2 * FM_CODE_MIDDLE));
 	}
 	double by_codes = (double)dot * a_info.scale * b_info.scale;
 	double by_high = (double)high / 2 * a_info.scale * b_info.scale;
@@ -83,7 +84,7 @@ Test(codes, residual_and_norm_are_upper_bounds)
 			long double back = (long double)info.scale * codes[k];
 
 			residual += (a[k] - back) * (a[k] - back);
-			back = info.scale * (((codes[k] + FM_CODE_ZERO) & ~15) - FM_CODE_MIDDLE);
+			back = info.scale * (((codes[k] + FM_CODE_ZERO) & -FM_CODE_LOW) - FM_CODE_MIDDLE);
 			high_residual += (a[k] - back) * (a[k] - back);
 			back = (long double)info.scale * codes[k];
 			norm += back * back;
