@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check check-arm64 check-quantized demo models format check-format install-deps bench bench-peers
+SELF_SUFFICIENT := help clean check check-arm64 check-quantized demo models format check-format install-deps bench bench-peers bench-search bench-search-peers
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -247,7 +247,7 @@ check-asan: models demo-photos ## the tests under the address and undefined-beha
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
-.PHONY: fuzz fuzz-build fuzz-replay report-rates bench bench-kernels bench-gallery bench-peers coverage run-coverage run-all-binaries
+.PHONY: fuzz fuzz-build fuzz-replay report-rates bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
 	@scripts/install-deps.sh fuzz
@@ -263,10 +263,21 @@ fuzz-replay: $(REPLAYS) ## run the fuzz harnesses over their corpora
 
 # JSON=1: JSON on standard output and everything else on standard error.
 QUIET = $(if $(JSON),>&2)
-bench: ## install what is missing, build, and time every network under every ISA (JSON=1, CPU=core, FM_NETS=files)
+bench: ## install what is missing, build, and time every network and the search under every ISA (JSON=1, CPU=core, FM_NETS=files)
 	@scripts/install-deps.sh bench $(QUIET)
 	@$(SUBMAKE) all $(B)/tests/bench/bench_kernels models $(QUIET)
 	@tests/bench/nets.py $(B) $(if $(JSON),--json)
+	@tests/bench/search.py $(B) $(if $(JSON),--json)
+
+bench-search: ## time exact search: every ISA, 1 to 16 probes at once (JSON=1, CPU=core, FACES=1000000)
+	@scripts/install-deps.sh bench $(QUIET)
+	@$(SUBMAKE) all $(QUIET)
+	@tests/bench/search.py $(B) $(if $(JSON),--json)
+
+bench-search-peers: ## exact search here and in FAISS, in turns (JSON=1, CPU=core, FACES=1000000, ROUNDS=3)
+	@scripts/install-deps.sh bench-peers $(QUIET)
+	@$(SUBMAKE) all $(QUIET)
+	@tests/bench/search.py $(B) --peers $(if $(JSON),--json)
 
 bench-kernels: $(B)/tests/bench/bench_kernels ## time every kernel on the shapes of the default networks
 	@$<

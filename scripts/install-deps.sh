@@ -26,7 +26,7 @@ needs_of() {
 	arm64) echo "$build $models gcc-aarch64-linux-gnu?aarch64-linux-gnu-gcc qemu-user?qemu-aarch64" ;;
 	format) echo "clang-format?clang-format" ;;
 	bench) echo "$build $models python3?/usr/bin/python3" ;;
-	bench-peers) echo "$(needs_of bench) python3-opencv python3-onnx python3-numpy" ;;
+	bench-peers) echo "$(needs_of bench) python3-opencv python3-onnx python3-numpy python3-faiss libopenblas0" ;;
 	*)
 		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz format arm64 bench bench-peers)" >&2
 		exit 2

@@ -8,8 +8,20 @@
 /* Sums of at most 4096 doubles are within 4096 * 2^-53 of the truth; this is far more. */
 #define ROUND_UP (1 + 1e-10)
 
+/*
+ * What float arithmetic can take from a residual: each term is off by two roundings of a value below
+ * |scale * code|, which over all terms make less than 2 * 2^-24 * 1.01, and the sum of at most 512 terms a
+ * lane by 1024 * 2^-24 of itself.
+ */
+#define RESIDUAL_FACTOR (1 + 1e-4)
+#define RESIDUAL_SLACK  2e-7
+
 /* Sums run in this many lanes: one alone waits for itself. */
-#define LANES 8
+#define LANES 4
+
+typedef float fm_lanes_f32 __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t fm_lanes_s32 __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef int8_t fm_lanes_s8 __attribute__((vector_size(LANES)));
 
 static double sum_lanes(const double lanes[LANES])
 {
@@ -35,53 +47,81 @@ enum fm_status fm_codes_check(const float *embedding, size_t dim, struct fm_erro
 	return FM_OK;
 }
 
-/* A value to its code, and how much is left by all of it and by its high bits. */
-static inline int32_t encode(float value, float per_step, double scale, double *rest, double *high_rest)
-{
-	/* The product may round to just above 127.5: never beyond 127. */
-	int32_t code = (int32_t)lrintf(value * per_step);
+/* What a vector adds: the squares of what its codes leave, by all their bits and by the high ones. */
+struct rest {
+	fm_lanes_f32 squares, high_squares;
+};
 
-	code = code > 127 ? 127 : code < -127 ? -127 : code;
-	*rest = value - scale * code;
-	*high_rest = value - scale * (((code + FM_CODE_ZERO) & -FM_CODE_LOW) - FM_CODE_MIDDLE);
-	return code;
+static inline fm_lanes_s32 encode(fm_lanes_f32 values, float per_step, float scale, struct rest *rest)
+{
+	/* To the nearest integer, to even: what is below 2^22 loses its fraction. The product cannot be as
+	 * far as 127.5 from 0: that would be a thousand roundings of 127. */
+	const float shift = 0x1.8p23f;
+	fm_lanes_f32 rounded = (values * per_step + shift) - shift;
+	fm_lanes_s32 codes = __builtin_convertvector(rounded, fm_lanes_s32);
+	fm_lanes_s32 high = (codes + FM_CODE_ZERO) & -FM_CODE_LOW;
+	fm_lanes_f32 left = values - rounded * scale;
+	fm_lanes_f32 high_left =
+	        values - (__builtin_convertvector(high, fm_lanes_f32) - (float)FM_CODE_MIDDLE) * scale;
+
+	rest->squares += left * left;
+	rest->high_squares += high_left * high_left;
+	return codes;
+}
+
+static float residual_of(fm_lanes_f32 squares)
+{
+	double sum = 0;
+
+	for (size_t j = 0; j < LANES; j++)
+		sum += (double)squares[j];
+	return nextafterf((float)(sqrt(sum) * RESIDUAL_FACTOR + RESIDUAL_SLACK), INFINITY);
 }
 
 void fm_codes_make(
         const float *embedding, size_t dim, size_t stride, int8_t *ret_codes, struct fm_codes_info *ret_info)
 {
-	float peaks[LANES] = {0}, peak = 0;
-	double squares[LANES] = {0}, high_squares[LANES] = {0}, rest, high_rest;
-	size_t i = 0;
+	const size_t whole = dim / LANES * LANES;
+	fm_lanes_f32 values;
+	fm_lanes_s32 sizes, peaks = {0}; /* floats above 0 order as their bits do */
+	struct rest rest = {0};
+	float peak = 0;
 
-	for (; i + LANES <= dim; i += LANES)
-		for (size_t j = 0; j < LANES; j++) {
-			float size = fabsf(embedding[i + j]);
-
-			peaks[j] = size > peaks[j] ? size : peaks[j];
-		}
-	for (; i < dim; i++)
-		peak = fmaxf(peak, fabsf(embedding[i]));
+	for (size_t i = 0; i < whole; i += LANES) {
+		memcpy(&sizes, embedding + i, sizeof(sizes));
+		sizes &= INT32_MAX;
+		const fm_lanes_s32 larger = sizes > peaks;
+		peaks = (sizes & larger) | (peaks & ~larger);
+	}
+	memcpy(&values, &peaks, sizeof(values));
 	for (size_t j = 0; j < LANES; j++)
-		peak = fmaxf(peak, peaks[j]);
+		peak = fmaxf(peak, values[j]);
+	for (size_t i = whole; i < dim; i++)
+		peak = fmaxf(peak, fabsf(embedding[i]));
 	const float scale = peak / 127, per_step = 1 / scale;
 
-	for (i = 0; i + LANES <= dim; i += LANES)
-		for (size_t j = 0; j < LANES; j++) {
-			ret_codes[i + j] =
-			        (int8_t)encode(embedding[i + j], per_step, scale, &rest, &high_rest);
-			squares[j] += rest * rest;
-			high_squares[j] += high_rest * high_rest;
-		}
-	for (; i < dim; i++) {
-		ret_codes[i] = (int8_t)encode(embedding[i], per_step, scale, &rest, &high_rest);
-		squares[0] += rest * rest;
-		high_squares[0] += high_rest * high_rest;
+	for (size_t i = 0; i < whole; i += LANES) {
+		memcpy(&values, embedding + i, sizeof(values));
+		fm_lanes_s8 codes =
+		        __builtin_convertvector(encode(values, per_step, scale, &rest), fm_lanes_s8);
+		memcpy(ret_codes + i, &codes, sizeof(codes));
 	}
-	memset(ret_codes + dim, 0, stride - dim);
+	memset(ret_codes + whole, 0, stride - whole);
+	if (whole < dim) {
+		struct rest last = {0};
+
+		memset(&values, 0, sizeof(values));
+		memcpy(&values, embedding + whole, (dim - whole) * sizeof(values[0]));
+		fm_lanes_s32 codes = encode(values, per_step, scale, &last);
+		for (size_t j = 0; j < dim - whole; j++) {
+			ret_codes[whole + j] = (int8_t)codes[j];
+			rest.squares[j] += last.squares[j];
+			rest.high_squares[j] += last.high_squares[j];
+		}
+	}
 	ret_info->scale = scale;
-	ret_info->residual = nextafterf((float)(sqrt(sum_lanes(squares)) * ROUND_UP), INFINITY);
-	ret_info->high_residual = nextafterf((float)(sqrt(sum_lanes(high_squares)) * ROUND_UP), INFINITY);
+	ret_info->residual = residual_of(rest.squares);
+	ret_info->high_residual = residual_of(rest.high_squares);
 }
 
 double fm_codes_norm(const int8_t *codes, size_t dim, const struct fm_codes_info *info)

@@ -1,7 +1,7 @@
 /*
  * Exact top-k over unit-length embeddings. In memory are codes of eight bits (codes.h); the embeddings
- * themselves stay with the caller, who is asked for the few that decide. A search scans the high four bits of
- * all codes, reads the low four of the faces that the error bound cannot exclude, and scores what is then
+ * themselves stay with the caller, who is asked for the few that decide. A search scans the high five bits of
+ * all codes, reads the low three of the faces that the error bound cannot exclude, and scores what is then
  * left in float32: the answer equals a brute-force float search, always. People are ranked by the best of
  * their faces; ties by lower person key, and within a person by lower face key.
  *

@@ -2,6 +2,7 @@
 
 #include "lib/base/mem.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -274,44 +275,64 @@ struct fm_block *fm_tree_block(struct fm_tree *tree, struct fm_view **view, size
 	return block;
 }
 
-static inline unsigned code_at(const int8_t *codes, size_t d)
+/* Eight codes as they are kept, one a byte: what is done to all bytes alike is done at once. */
+static inline uint64_t load_codes(const int8_t *codes)
 {
-	return (unsigned)(codes[d] + FM_CODE_ZERO);
+	uint64_t bytes;
+
+	memcpy(&bytes, codes, sizeof(bytes));
+	return bytes ^ UINT64_C(0x8080808080808080); /* adds FM_CODE_ZERO */
+}
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high five bits of 32 dimensions, into a lane of five lines. */
+static void put_high(uint8_t *group, const int8_t *codes)
+{
+	uint64_t lowest = 0;
+
+	for (size_t line = 0; line < 4; line++) {
+		const uint64_t eight = load_codes(codes + 8 * line);
+		const uint64_t upper = eight >> 4 & EACH(15), low = eight >> 3 & EACH(1);
+		/* Dimensions 0 to 3 of the line, which come first in memory, and 4 to 7. */
+		const uint64_t both = le64toh(upper), bits = le64toh(low);
+		const uint32_t nibbles = htole32((uint32_t)both | (uint32_t)(both >> 32) << 4);
+
+		memcpy(group + 64 * line, &nibbles, sizeof(nibbles));
+		lowest |= (bits & UINT32_MAX) << (2 * line) | bits >> 32 << (2 * line + 1);
+	}
+	const uint32_t last = htole32((uint32_t)lowest);
+
+	memcpy(group + 4 * 64, &last, sizeof(last));
+}
+
+/* The low three bits of all dimensions, into a row. */
+static void put_low(uint8_t *row, const int8_t *codes, size_t eighth)
+{
+	for (size_t i = 0; i < eighth; i += 8) {
+		uint64_t upper[2] = {0}, lowest = 0;
+
+		for (size_t g = 0; g < 8; g++) {
+			const uint64_t eight = load_codes(codes + g * eighth + i);
+
+			upper[g % 2] |= (eight >> 1 & EACH(3)) << g / 2 * 2;
+			lowest |= (eight & EACH(1)) << g;
+		}
+		memcpy(row + i, &upper[0], sizeof(upper[0]));
+		memcpy(row + eighth + i, &upper[1], sizeof(upper[1]));
+		memcpy(row + 2 * eighth + i, &lowest, sizeof(lowest));
+	}
 }
 
 void fm_block_put(struct fm_block *block, size_t lane, int64_t person_key, int64_t face_key,
         const int8_t *codes, const struct fm_codes_info *info)
 {
-	const size_t stride = block->tree->stride, eighth = stride / 8;
+	const size_t stride = block->tree->stride;
 	struct fm_lane *face = fm_block_lane(block, lane);
-	uint8_t *group = block->high->codes + 4 * lane;
 
-	for (size_t d = 0; d < stride; d += 32, group += 5 * 64)
-		for (size_t t = 0; t < 4; t++) {
-			unsigned lowest = 0;
-
-			for (size_t g = 0; g < 8; g += 2) {
-				const unsigned x = code_at(codes, d + 4 * g + t) >> 3;
-				const unsigned y = code_at(codes, d + 4 * g + 4 + t) >> 3;
-
-				group[g / 2 * 64 + t] = (uint8_t)(x >> 1 | y >> 1 << 4);
-				lowest |= (x & 1) << g | (y & 1) << (g + 1);
-			}
-			group[4 * 64 + t] = (uint8_t)lowest;
-		}
-	for (size_t i = 0; i < eighth; i++) {
-		unsigned upper[2] = {0}, lowest = 0;
-
-		for (size_t g = 0; g < 8; g++) {
-			const unsigned low = code_at(codes, g * eighth + i) & 7;
-
-			upper[g % 2] |= low >> 1 << g / 2 * 2;
-			lowest |= (low & 1) << g;
-		}
-		face->low[i] = (uint8_t)upper[0];
-		face->low[eighth + i] = (uint8_t)upper[1];
-		face->low[2 * eighth + i] = (uint8_t)lowest;
-	}
+	for (size_t d = 0; d < stride; d += 32)
+		put_high(block->high->codes + d * 10 + 4 * lane, codes + d);
+	put_low(face->low, codes, stride / 8);
 	block->high->scales[lane] = face->scale = info->scale;
 	block->high->residuals[lane] = info->high_residual;
 	face->residual = info->residual;

@@ -255,6 +255,173 @@ Test(index, follows_every_change)
 	twin_done(&twin);
 }
 
+/* One scan for many probes gives what each alone gives, whatever their number. */
+Test(index, many_probes_at_once)
+{
+	enum { DIM = 72, PROBES = 37, LIMIT = 9 };
+	static struct twin twin;
+	static float probes[PROBES][DIM];
+	static struct fm_index_hit together[PROBES * LIMIT];
+	struct fm_index *index;
+	struct fm_index_size size;
+	size_t counts[PROBES];
+	float centre[DIM], vector[DIM];
+	uint64_t state = 21;
+
+	memset(&twin, 0, sizeof(twin));
+	twin.dim = DIM;
+	ok(fm_index_create(DIM, fetch, &twin, &index, &error));
+	random_unit(centre, DIM, &state);
+	for (int64_t face = 1; face <= 900; face++) {
+		near_unit(vector, centre, DIM, face % 3 ? 1e-4f : 1.0f, &state);
+		twin_add(&twin, index, 1, 1 + face % 500, face, vector);
+	}
+	for (size_t p = 0; p < PROBES; p++)
+		near_unit(probes[p], centre, DIM, p % 2 ? 1e-4f : 1.0f, &state);
+	for (size_t count = 1; count <= PROBES; count++) {
+		ok(fm_index_search(index, 1, probes[0], count, LIMIT, together, counts, &size, &error));
+		cr_assert_eq(size.faces, 900);
+		for (size_t p = 0; p < count; p++) {
+			struct fm_index_hit alone[LIMIT];
+			size_t alone_count;
+
+			ok(fm_index_search(
+			        index, 1, probes[p], 1, LIMIT, alone, &alone_count, &size, &error));
+			cr_assert_eq(counts[p], alone_count);
+			for (size_t i = 0; i < alone_count; i++) {
+				cr_assert_eq(together[p * LIMIT + i].person_key, alone[i].person_key);
+				cr_assert_eq(together[p * LIMIT + i].face_key, alone[i].face_key);
+				cr_assert_eq(together[p * LIMIT + i].cosine, alone[i].cosine);
+			}
+		}
+	}
+	for (size_t p = 0; p < PROBES; p++)
+		expect_same(&twin, index, 1, probes[p], LIMIT);
+	fm_index_free(index);
+	twin_done(&twin);
+}
+
+/* Values that are awkward in float: zeros of either sign, denormals, one value that is all, equal values. */
+Test(index, awkward_values)
+{
+	enum { DIM = 130 };
+	static struct twin twin;
+	struct fm_index *index;
+	float vector[DIM];
+	uint64_t state = 4;
+
+	memset(&twin, 0, sizeof(twin));
+	twin.dim = DIM;
+	ok(fm_index_create(DIM, fetch, &twin, &index, &error));
+	for (int64_t face = 1; face <= 400; face++) {
+		for (size_t i = 0; i < DIM; i++)
+			vector[i] = face % 4 == 0   ? (i % 2 ? 0.0f : -0.0f)
+			            : face % 4 == 1 ? (i % 3 ? 1e-40f : -1e-42f)
+			            : face % 4 == 2 ? (next_random(&state) % 2 ? 1.0f : -1.0f)
+			                            : 1.0f;
+		vector[next_random(&state) % DIM] = next_random(&state) % 2 ? 1.0f : -1.0f;
+		normalize(vector, DIM);
+		/* Keys fall, so that of equal cosines a later one wins. */
+		twin_add(&twin, index, 1, 1000 - face, face, vector);
+	}
+	for (size_t i = 0; i < twin.count; i += 3)
+		for (size_t limit = 1; limit <= 400; limit *= 7)
+			expect_same(&twin, index, 1, twin.entries[i].embedding, limit);
+	fm_index_free(index);
+	twin_done(&twin);
+}
+
+/* Where the embeddings of faces are gone already, the answer is that of a gallery without them. */
+Test(index, leaves_out_what_is_gone)
+{
+	enum { DIM = 64 };
+	static struct twin twin;
+	static struct fm_index_hit expected[1000], hits[1000];
+	struct fm_index *index;
+	float centre[DIM], vector[DIM];
+	uint64_t state = 6;
+
+	memset(&twin, 0, sizeof(twin));
+	twin.dim = DIM;
+	ok(fm_index_create(DIM, fetch, &twin, &index, &error));
+	random_unit(centre, DIM, &state);
+	for (int64_t face = 1; face <= 800; face++) {
+		near_unit(vector, centre, DIM, 0.5f, &state);
+		twin_add(&twin, index, 1, face / 2, face, vector);
+	}
+	for (int round = 0; round < 30; round++) {
+		struct fm_index_size size;
+		size_t count, people;
+
+		/* The best two of the last answer, then somebody by chance. */
+		near_unit(vector, centre, DIM, 0.5f, &state);
+		people = twin_search(&twin, 1, vector, expected, &size);
+		for (size_t gone = 0; gone < 3 && gone < people; gone++)
+			for (size_t i = 0; i < twin.count; i++)
+				if (twin.entries[i].face == expected[gone == 2 ? people / 2 : gone].face_key)
+					twin_drop(&twin, i--);
+		people = twin_search(&twin, 1, vector, expected, &size);
+		ok(fm_index_search(index, 1, vector, 1, 10, hits, &count, &size, &error));
+		cr_assert_eq(count, people < 10 ? people : 10);
+		for (size_t i = 0; i < count; i++) {
+			cr_assert_eq(
+			        hits[i].person_key, expected[i].person_key, "round %d, rank %zu", round, i);
+			cr_assert_eq(hits[i].face_key, expected[i].face_key, "round %d, rank %zu", round, i);
+			cr_assert_eq(hits[i].cosine, expected[i].cosine, "round %d, rank %zu", round, i);
+		}
+	}
+	fm_index_free(index);
+	twin_done(&twin);
+}
+
+static enum fm_status fetch_nothing(void *context, const int64_t *face_keys, size_t count,
+        float *ret_embeddings, bool *ret_found, struct fm_error *err)
+{
+	(void)context, (void)face_keys, (void)count, (void)ret_embeddings, (void)ret_found;
+	return fm_fail(err, FM_E_IO, "the disk is away");
+}
+
+Test(index, an_error_of_the_fetch_is_the_search_s)
+{
+	struct fm_index *index;
+	struct fm_index_hit hit;
+	struct fm_index_size size = {.people = 77};
+	float unit[32];
+	uint64_t state = 8;
+	size_t count;
+
+	ok(fm_index_create(32, fetch_nothing, NULL, &index, &error));
+	random_unit(unit, 32, &state);
+	ok(fm_index_add(index, 1, 1, 1, unit, &error));
+	cr_expect_eq(fm_index_search(index, 1, unit, 1, 1, &hit, &count, &size, &error), FM_E_IO);
+	cr_expect_str_eq(error.message, "the disk is away");
+	cr_expect_eq(size.people, 77);
+	fm_index_free(index);
+}
+
+Test(index, a_batch_shows_at_its_commit)
+{
+	static struct twin nobody = {.dim = 32};
+	struct fm_index *index;
+	float unit[32];
+	uint64_t state = 8;
+
+	ok(fm_index_create(32, fetch, &nobody, &index, &error));
+	random_unit(unit, 32, &state);
+	ok(fm_index_add(index, 1, 1, 1, unit, &error));
+	fm_index_begin(index);
+	for (int64_t face = 2; face <= 50; face++)
+		ok(fm_index_add(index, 1 + face % 2, face, face, unit, &error));
+	fm_index_remove_face(index, 1);
+	cr_expect_eq(fm_index_size(index, 1).faces, 1);
+	cr_expect_eq(fm_index_total(index).faces, 1);
+	fm_index_commit(index);
+	cr_expect_eq(fm_index_size(index, 1).faces, 25);
+	cr_expect_eq(fm_index_size(index, 2).people, 24);
+	cr_expect_eq(fm_index_total(index).faces, 49);
+	fm_index_free(index);
+}
+
 Test(index, refuses)
 {
 	static struct twin nobody = {.dim = 32};
