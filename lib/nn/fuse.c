@@ -302,5 +302,8 @@ enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err)
 		}
 		fm_graph_count_uses(graph);
 	}
+	for (size_t n = 0; n < graph->node_count; n++)
+		if (!graph->nodes[n].removed)
+			fm_fuse_drop_grid(graph, &graph->nodes[n]);
 	return FM_OK;
 }

@@ -40,6 +40,12 @@ enum fm_status fm_fuse_static(struct fm_graph *graph, struct fm_node *node, stru
 /* The grid of a QuantizeLinear behind a product, after its sums or after its activation. False: no place. */
 bool fm_fuse_grid(struct fm_fused *fused, const struct fm_node *quantize);
 
+/*
+ * A product whose one reader quantizes by the same grid need not snap to it: steps(scale * steps(x)) is
+ * steps(x), because steps are below 256 and floats have 24 bits. After the other passes.
+ */
+void fm_fuse_drop_grid(struct fm_graph *graph, struct fm_node *node);
+
 /* ---- to find patterns with
  * ----------------------------------------------------------------------------------- */
 

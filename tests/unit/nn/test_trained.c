@@ -248,3 +248,46 @@ Test(trained, scales_along_another_axis_are_not_the_outputs)
 	}
 	free(x);
 }
+
+/*
+ * x -> Conv -> grid a -> Conv -> c2. Where c2 is all that reads a, it is quantized once, when it is read;
+ * shown beside c2 it must lie on its grid. Either way c2 has the same bits.
+ */
+Test(trained, a_grid_is_dropped_only_where_nobody_sees_it)
+{
+	const size_t half = (size_t)C * PIXELS;
+	float *x = noise(half, 9), *got[2];
+
+	fill_all();
+	for (int shown = 0; shown <= 1; shown++) {
+		struct test_onnx *m = test_onnx_new(13);
+
+		test_onnx_input(m, "x", 4, (int64_t[]){1, C, SIDE, SIDE});
+		put_grid(m, &grid_x);
+		put_grid(m, &grid_a);
+		put_weight(m, "w1", 4, (int64_t[]){C, C, 1, 1}, codes.first, sizeof(codes.first),
+		        codes.first_scale);
+		put_weight(m, "w2", 4, (int64_t[]){C, C, 3, 3}, codes.second, sizeof(codes.second),
+		        codes.second_scale);
+		fake_quantize(m, &grid_x, "x");
+		test_onnx_node(m, "Conv", "x_fake,w1", "c1");
+		fake_quantize(m, &grid_a, "c1");
+		test_onnx_node(m, "Conv", "a_fake,w2", shown ? "c2" : "y");
+		test_onnx_attribute_ints(m, "pads", 4, (int64_t[]){1, 1, 1, 1});
+		if (shown) {
+			test_onnx_node(m, "Concat", "c2,a_fake", "y");
+			test_onnx_attribute_int(m, "axis", 1);
+		}
+		test_onnx_output(m, "y");
+		got[shown] = load_and_run(m, NULL, x);
+	}
+	cr_expect_arr_eq(got[0], got[1], half * sizeof(float));
+	for (size_t i = half; i < 2 * half; i++) {
+		const double at = (double)got[1][i] / (double)grid_a.scale;
+
+		cr_expect_float_eq(at, nearbyint(at), 1e-4, "%g is not on the grid", at);
+	}
+	free(got[0]);
+	free(got[1]);
+	free(x);
+}
