@@ -125,6 +125,7 @@ static json_t *report_spread(double stated, double *ratios, size_t splits)
 	        "ratio_median", median, "ratio_highest", ratios[splits - 1]);
 }
 
+/* Leaves the halves out, too, where they are too few to calibrate on. */
 static enum fm_status split_pairs(const struct fm_calibrator *calibrator, const struct fm_album_faces *faces,
         size_t people, unsigned char *part_of, struct fm_progress *progress, struct fm_error *err)
 {
@@ -140,12 +141,14 @@ static enum fm_status split_pairs(const struct fm_calibrator *calibrator, const 
 		fm_held_out_part(people, 0, split, part_of);
 		enum fm_status status =
 		        fm_held_out_verify(faces, part_of, calibrator->eval->threads, &pairs, err);
+		fm_progress_step(progress);
+		if (status == FM_E_INVALID)
+			return FM_OK;
 		if (status)
-			return fm_fail_prefix(err, status, "half of the people (--splits 0 does without)");
+			return status;
 		for (size_t i = 0; i < FM_HELD_OUT_FMRS; i++)
 			ratios[i * splits + split] = (double)pairs.rates[i].accepted /
 			                             (double)pairs.impostor_pairs / pairs.rates[i].stated;
-		fm_progress_step(progress);
 	}
 	for (size_t i = 0; i < FM_HELD_OUT_FMRS; i++)
 		json_array_append_new(

@@ -39,6 +39,11 @@ static void print_splits(const json_t *report)
 	size_t i;
 	json_t *row;
 
+	if (json_array_size(json_object_get(report, "verification")) == 0) {
+		printf("\nToo few people to check the calibration on random halves: half of them cannot be "
+		       "calibrated on.\n");
+		return;
+	}
 	printf("\n%.0f random halves: measured FMR on one half over the rate stated by the other\n"
 	       "  %-11s %-9s %-9s %s\n",
 	        number(report, "splits"), "stated FMR", "median", "lowest", "highest");

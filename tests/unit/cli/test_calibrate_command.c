@@ -8,7 +8,10 @@
 #include "tests/support/ctl.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -133,4 +136,40 @@ Test(calibrate_command, rates_hold_for_people_left_out_in_int8)
 Test(calibrate_command, rates_hold_for_people_left_out_in_float32)
 {
 	expect_rates("float32");
+}
+
+/* People enough to calibrate on, too few for halves of them. */
+Test(calibrate_command, a_small_album_is_calibrated_on_without_halves)
+{
+	char model[TEST_CTL_PATH], album[TEST_CTL_PATH], folder[TEST_CTL_PATH], target[2 * TEST_CTL_PATH];
+	const char *people = images();
+	struct dirent **entries;
+
+	test_ctl_model("fr_feature", model);
+	cr_assert_eq(mkdir(test_ctl_path("album", album), 0700), 0);
+	int count = scandir(people, &entries, NULL, alphasort), linked = 0;
+	cr_assert_gt(count, 150);
+	for (int i = 0; i < count; i++) {
+		if (entries[i]->d_name[0] != '.' && linked < 150) {
+			char name[300];
+			snprintf(name, sizeof(name), "album/%s", entries[i]->d_name);
+			snprintf(target, sizeof(target), "%s/%s", people, entries[i]->d_name);
+			char *absolute = realpath(target, NULL);
+			cr_assert_eq(symlink(absolute, test_ctl_path(name, folder)), 0);
+			free(absolute);
+			linked++;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	struct test_ctl_result result =
+	        test_ctl_run("calibrate", "--images", album, "--description", "half an album", NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	cr_expect_not_null(strstr(result.out, "calibrated_people      150\n"), "%s", result.out);
+	cr_expect_not_null(strstr(result.out, "Too few people to check"), "%s", result.out);
+	cr_expect_not_null(strstr(result.out, "(extrapolated)"), "%s", result.out);
+	cr_expect_not_null(strstr(result.out, "\n[calibration]\n# Measured down to"), "%s", result.out);
+	cr_expect_not_null(
+	        strstr(result.out, "\ndescription = half an album\npeople = 150\n"), "%s", result.out);
+	test_ctl_result_done(&result);
 }
