@@ -27,7 +27,7 @@ sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 unitdir    ?= $(PREFIX)/lib/systemd/system
 modeldir    = $(datadir)/facematchd/models
 
-PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 nettle uuid inih
+PKGS         := libprotobuf-c libjpeg spng libwebp libwebpdemux sqlite3 libsodium nettle uuid inih
 PKGS_DAEMON  := libmicrohttpd gnutls jansson libsystemd
 PKGS_CLI     := jansson libcurl
 PKGS_TEST    := criterion libcurl jansson

@@ -176,11 +176,14 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 {
 	fm_autofree char *path = NULL;
 	int64_t foreign = 0;
+	fm_autofree char *key_file = NULL;
 	enum fm_status status = fm_config_gallery_path(app->config, &path, err);
 
+	if (!status)
+		status = fm_config_key_file(app->config, &key_file, err);
 	/* The lock file comes second, so that nothing is left beside a file that is no gallery. */
 	if (!status)
-		status = fm_gallery_open(path, &app->gallery, err);
+		status = fm_gallery_open_sealed(path, key_file, &app->gallery, err);
 	if (!status)
 		status = lock_gallery(app, path, err);
 	if (!status)

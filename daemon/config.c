@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -21,6 +22,7 @@
 #define TEXT_MAX          4096
 #define STATE_DIRECTORY   "/var/lib/facematchd"
 #define GALLERY_FILE_NAME "gallery.db"
+#define KEY_FILE_NAME     "gallery-key"
 
 /* A row whose value is taken when the daemon starts; LIVE_…: one that a reload may change. */
 #define ROW(section, key, type, member, text, low, high, live)                                               \
@@ -76,6 +78,7 @@ const struct fm_setting fm_settings[] = {
 	TEXT        ("models",  "embedding",          embedding,          "fr_feature", 1),
 	TEXT        ("models",  "precision",          precision,          "int8",      1),
 	TEXT        ("gallery", "path",               gallery,            "",          0),
+	TEXT        ("gallery", "key_file",           key_file,           "",          0),
 	LIVE_SWITCH ("gallery", "keep_crops",         keep_crops,         "no"),
 	LIVE_INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
 	LIVE_INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
@@ -351,6 +354,30 @@ enum fm_status fm_config_keep_fixed(
 			memcpy(ours, theirs, sizeof(int64_t));
 		}
 	}
+	return FM_OK;
+}
+
+enum fm_status fm_config_key_file(const struct fm_config *config, char **ret_path, struct fm_error *err)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY"); /* systemd.exec(5), LoadCredential= */
+	char *path = NULL;
+
+	*ret_path = NULL;
+	if (config->key_file[0]) {
+		path = strdup(config->key_file);
+	} else if (credentials && credentials[0]) {
+		if (asprintf(&path, "%s/%s", credentials, KEY_FILE_NAME) < 0)
+			path = NULL;
+	} else {
+		return FM_OK;
+	}
+	if (!path)
+		return fm_fail(err, FM_E_NOMEM, "no memory for the key file's path");
+	if (!config->key_file[0] && access(path, F_OK) < 0) {
+		free(path);
+		return FM_OK;
+	}
+	*ret_path = path;
 	return FM_OK;
 }
 

@@ -38,7 +38,8 @@ struct fm_config {
 	char *models_dir, *manifests_dir; /* "": looked up, lib/face/paths.h */
 	char *detection, *landmarks, *embedding, *precision;
 	/* [gallery] */
-	char *gallery; /* "": $STATE_DIRECTORY/gallery.db, else /var/lib/facematchd/gallery.db */
+	char *gallery;  /* "": $STATE_DIRECTORY/gallery.db, else /var/lib/facematchd/gallery.db */
+	char *key_file; /* "": gallery-key in $CREDENTIALS_DIRECTORY, where there is one */
 	int64_t keep_crops;
 	/* [detect] */
 	int64_t min_face_px, faces_max;
@@ -92,5 +93,8 @@ enum fm_status fm_config_keep_fixed(
 
 /* The gallery's file, defaults resolved; the caller frees it. */
 enum fm_status fm_config_gallery_path(const struct fm_config *config, char **ret_path, struct fm_error *err);
+
+/* The file of keys that seal the gallery, or NULL where it is not sealed; the caller frees it. */
+enum fm_status fm_config_key_file(const struct fm_config *config, char **ret_path, struct fm_error *err);
 
 #endif

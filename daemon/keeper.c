@@ -61,12 +61,37 @@ static void forget(struct fm_keeper *keeper)
 		fm_log(FM_LOG_WARNING, "expired faces are not forgotten yet", "reason", err.message, NULL);
 }
 
+/* In small transactions with rests, so that others change the gallery meanwhile. */
+static void seal(struct fm_keeper *keeper)
+{
+	const struct timespec rest = {.tv_nsec = 20000000};
+	size_t total = 0, count = 1;
+	enum fm_status status = FM_OK;
+	struct fm_error err;
+	char text[24];
+
+	while (!status && count && !wait_for(keeper, 0)) {
+		status = fm_gallery_reseal(keeper->gallery, BATCH, &count, &err);
+		if (!status && count)
+			nanosleep(&rest, NULL);
+		if (!status)
+			total += count;
+	}
+	snprintf(text, sizeof(text), "%zu", total);
+	if (total)
+		fm_log(FM_LOG_INFO, "faces sealed with the current key", "faces", text, NULL);
+	if (status)
+		fm_log(FM_LOG_WARNING, "faces are not sealed with the current key yet", "reason", err.message,
+		        NULL);
+}
+
 static void *keep(void *context)
 {
 	struct fm_keeper *keeper = context;
 
 	do {
 		forget(keeper);
+		seal(keeper);
 		fm_gallery_tidy(keeper->gallery);
 	} while (!wait_for(keeper, ROUND_S));
 	return NULL;

@@ -1,6 +1,7 @@
 /*
- * The gallery's housekeeping, on a thread of its own: faces that are older than their collection keeps them
- * are forgotten, and a log that a deletion could not empty is emptied. Once a minute.
+ * The gallery's housekeeping, on a thread of its own, once a minute: faces that are older than their
+ * collection keeps them are forgotten, those that are not sealed with the current key are sealed, and a log
+ * that a deletion could not empty is emptied.
  */
 #ifndef FM_DAEMON_KEEPER_H
 #define FM_DAEMON_KEEPER_H

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(realpath -m "${1:-build/cache/arm64}")
-packages="libc6-dev libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev nettle-dev uuid-dev
+packages="libc6-dev libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev libsodium-dev nettle-dev uuid-dev
 	libinih-dev libmicrohttpd-dev libjansson-dev libsystemd-dev"
 packages=$(tr -s ' \t\n' ' ' <<<"$packages")
 

@@ -36,6 +36,7 @@ declare -A below=(
 # Which files may include an outside library's header: a header (a shell pattern) and the one place that knows it.
 outside=(
 	"sqlite3.h lib/gallery/*"
+	"sodium.h lib/gallery/seal.c"
 	"jpeglib.h lib/image/jpeg.c"
 	"jerror.h lib/image/jpeg.c"
 	"spng.h lib/image/png.c"

@@ -10,7 +10,7 @@ set -euo pipefail
 # One word a need: alternatives by "|", the first is installed when none is there; "name?command" is met by that
 # command as well, wherever it came from.
 build="gcc?gcc libc6-dev make?make pkg-config?pkg-config libonnx-dev protobuf-c-compiler?protoc-c
-	libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev nettle-dev uuid-dev libinih-dev
+	libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev libsodium-dev nettle-dev uuid-dev libinih-dev
 	libmicrohttpd-dev libgnutls28-dev libjansson-dev libsystemd-dev libcurl4-gnutls-dev|libcurl4-openssl-dev"
 models="npm?npm ca-certificates"
 needs_of() {

@@ -19,9 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fm_sealer;
+
 struct fm_connection {
 	sqlite3 *db;
 	sqlite3_stmt *statements[FM_SQL_COUNT];
+	const struct fm_sealer *sealer; /* the gallery's, or NULL: rows are plain */
 };
 
 /*

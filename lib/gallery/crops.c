@@ -7,17 +7,25 @@
 
 #include "lib/base/banned.h"
 
-enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
-        size_t bytes, struct fm_error *err)
+enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_face_record *face,
+        const uint8_t *jpeg, size_t bytes, struct fm_error *err)
 {
-	size_t stored_bytes = fm_layout_jpeg_bytes(bytes);
+	const struct fm_sealer *sealer = connection->sealer;
+	size_t stored_bytes = sealer ? bytes + FM_SEAL_OVERHEAD_BYTES : fm_layout_jpeg_bytes(bytes);
 	fm_autofree uint8_t *blob = fm_calloc(1, stored_bytes);
+	char purpose[FM_PURPOSE_BYTES];
 
 	if (!blob)
 		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a crop");
-	memcpy(blob, jpeg, bytes);
+	fm_seal_purpose(face->id, NULL, purpose);
+	if (sealer)
+		fm_sealer_seal(sealer, purpose, jpeg, bytes, blob);
+	else
+		memcpy(blob, jpeg, bytes);
 	enum fm_status status = fm_execute(connection, FM_SQL_CROP_INSERT,
-	        FM_PARAMS(FM_INT(face_key), FM_INT((int64_t)bytes), FM_BLOB(blob, stored_bytes)), err);
+	        FM_PARAMS(FM_INT(face->key), FM_INT((int64_t)bytes), FM_BLOB(blob, stored_bytes),
+	                FM_INT(sealer ? sealer->seals[0].row : 0)),
+	        err);
 
 	fm_wipe(blob, stored_bytes);
 	return status;
@@ -33,12 +41,27 @@ static enum fm_status read_crop(
 	if (!blob || bytes < 1 || bytes > stored)
 		return fm_fail(err, FM_E_CORRUPT, "gallery: a crop of %lld bytes where %lld should be",
 		        (long long)stored, (long long)bytes);
-	uint8_t *jpeg = malloc((size_t)bytes);
+	int64_t seal = sqlite3_column_int64(query->statement, 2);
+	const char *id = (const char *)sqlite3_column_text(query->statement, 3);
+	char purpose[FM_PURPOSE_BYTES];
+
+	if (seal && (!id || stored != bytes + FM_SEAL_OVERHEAD_BYTES))
+		return fm_fail(err, FM_E_CORRUPT, "gallery: a sealed crop of %lld bytes", (long long)stored);
+	fm_autofree uint8_t *jpeg = malloc((size_t)bytes);
 
 	if (!jpeg)
 		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a crop");
-	memcpy(jpeg, blob, (size_t)bytes);
-	*ret_jpeg = jpeg;
+	if (seal) {
+		fm_seal_purpose(id, NULL, purpose);
+		enum fm_status status = fm_sealer_open(
+		        query->connection->sealer, seal, purpose, blob, (size_t)stored, jpeg, err);
+
+		if (status != FM_OK)
+			return fm_fail_prefix(err, status, "gallery: crop of face %s", id);
+	} else {
+		memcpy(jpeg, blob, (size_t)bytes);
+	}
+	*ret_jpeg = fm_steal(jpeg);
 	*ret_bytes = (size_t)bytes;
 	return FM_OK;
 }

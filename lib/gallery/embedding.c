@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
@@ -62,6 +63,55 @@ enum fm_status fm_embedding_decode(
 	return FM_OK;
 }
 
+void fm_seal_purpose(const char *face_id, const char *model, char ret_purpose[FM_PURPOSE_BYTES])
+{
+	snprintf(ret_purpose, FM_PURPOSE_BYTES, "%s %s %s", model ? "embedding" : "crop", face_id,
+	        model ? model : "");
+}
+
+void fm_embedding_pack(struct fm_connection *connection, const char *face_id, const char *model,
+        const float *embedding, size_t dim, uint8_t *ret_blob, size_t *ret_bytes, int64_t *ret_seal)
+{
+	uint8_t plain[FM_EMBEDDING_BLOB_MAX];
+	char purpose[FM_PURPOSE_BYTES];
+	size_t bytes = dim * sizeof(uint32_t);
+
+	if (!connection->sealer) {
+		*ret_bytes = fm_embedding_encode(embedding, dim, ret_blob);
+		*ret_seal = 0;
+		return;
+	}
+	size_t encoded = fm_embedding_encode(embedding, dim, plain);
+
+	fm_seal_purpose(face_id, model, purpose);
+	fm_sealer_seal(connection->sealer, purpose, plain + encoded - bytes, bytes, ret_blob);
+	fm_wipe(plain, encoded);
+	*ret_bytes = bytes + FM_SEAL_OVERHEAD_BYTES;
+	*ret_seal = connection->sealer->seals[0].row;
+}
+
+enum fm_status fm_embedding_unpack(struct fm_connection *connection, const char *face_id, const char *model,
+        const void *blob, size_t blob_bytes, int64_t seal, size_t dim, float *ret_embedding,
+        struct fm_error *err)
+{
+	uint8_t plain[FM_EMBEDDING_DIM_MAX * sizeof(uint32_t)];
+	char purpose[FM_PURPOSE_BYTES];
+	size_t bytes = dim * sizeof(uint32_t);
+
+	if (!seal)
+		return fm_embedding_decode(blob, blob_bytes, dim, ret_embedding, err);
+	if (!face_id || bytes > sizeof(plain) || blob_bytes != bytes + FM_SEAL_OVERHEAD_BYTES)
+		return fm_fail(err, FM_E_CORRUPT, "a sealed embedding of %zu bytes", blob_bytes);
+	fm_seal_purpose(face_id, model, purpose);
+	enum fm_status status =
+	        fm_sealer_open(connection->sealer, seal, purpose, blob, blob_bytes, plain, err);
+
+	if (status == FM_OK)
+		status = fm_embedding_decode(plain, bytes, dim, ret_embedding, err);
+	fm_wipe(plain, bytes);
+	return status;
+}
+
 enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,
         size_t *ret_dim, struct fm_error *err)
 {
@@ -85,14 +135,17 @@ enum fm_status fm_model_find(struct fm_connection *connection, const char *model
 	return FM_OK;
 }
 
-/* Column 0 is the face's key, column 1 its embedding. */
+/* Columns: the face's key, its embedding, the seal, its id. */
 static enum fm_status read_embedding(
-        struct fm_query *query, size_t dim, float *ret_embedding, struct fm_error *err)
+        struct fm_query *query, const char *model, size_t dim, float *ret_embedding, struct fm_error *err)
 {
 	/* The blob first: asking for the size before it would be undefined. */
 	const void *blob = sqlite3_column_blob(query->statement, 1);
 	size_t blob_bytes = (size_t)sqlite3_column_bytes(query->statement, 1);
-	enum fm_status status = fm_embedding_decode(blob, blob_bytes, dim, ret_embedding, err);
+	int64_t seal = sqlite3_column_int64(query->statement, 2);
+	const char *id = seal ? (const char *)sqlite3_column_text(query->statement, 3) : NULL;
+	enum fm_status status = fm_embedding_unpack(
+	        query->connection, id, model, blob, blob_bytes, seal, dim, ret_embedding, err);
 
 	if (status != FM_OK)
 		return fm_fail_prefix(err, status, "gallery: face %lld",
@@ -121,10 +174,10 @@ enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char 
 		status = fm_query_next(&query, &row, err);
 		if (status != FM_OK || !row)
 			break;
-		status = read_embedding(&query, dim, embedding, err);
+		status = read_embedding(&query, model, dim, embedding, err);
 		if (status == FM_OK)
-			status = visit(context, sqlite3_column_int64(query.statement, 2),
-			        sqlite3_column_int64(query.statement, 3),
+			status = visit(context, sqlite3_column_int64(query.statement, 4),
+			        sqlite3_column_int64(query.statement, 5),
 			        sqlite3_column_int64(query.statement, 0), embedding, dim, err);
 	}
 	fm_wipe(embedding, sizeof(embedding));
@@ -165,7 +218,7 @@ enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t 
 		if (count == (size_t)person.faces)
 			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
 			        (long long)person_key);
-		status = read_embedding(&query, dim, embeddings + count * dim, err);
+		status = read_embedding(&query, model, dim, embeddings + count * dim, err);
 		count += status == FM_OK;
 	}
 	if (status != FM_OK)
@@ -195,7 +248,7 @@ enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char
 		if (status == FM_OK)
 			status = fm_query_next(&query, &ret_found[i], err);
 		if (status == FM_OK && ret_found[i])
-			status = read_embedding(&query, dim, ret_embeddings + i * dim, err);
+			status = read_embedding(&query, model, dim, ret_embeddings + i * dim, err);
 	}
 	return status;
 }

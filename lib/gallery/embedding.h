@@ -22,4 +22,15 @@ size_t fm_embedding_encode(const float *embedding, size_t dim, uint8_t *ret_blob
 enum fm_status fm_embedding_decode(
         const void *blob, size_t blob_bytes, size_t dim, float *ret_embedding, struct fm_error *err);
 
+/*
+ * The same through the connection's sealer, where it has one. ret_blob has room for FM_EMBEDDING_BLOB_MAX;
+ * *ret_seal is the key's row, 0 without one. Unpack leaves embeddings of both kinds as they were packed.
+ */
+struct fm_connection;
+void fm_embedding_pack(struct fm_connection *connection, const char *face_id, const char *model,
+        const float *embedding, size_t dim, uint8_t *ret_blob, size_t *ret_bytes, int64_t *ret_seal);
+enum fm_status fm_embedding_unpack(struct fm_connection *connection, const char *face_id, const char *model,
+        const void *blob, size_t blob_bytes, int64_t seal, size_t dim, float *ret_embedding,
+        struct fm_error *err);
+
 #endif

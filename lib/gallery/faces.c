@@ -158,7 +158,11 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 	*ret_existed = key != 0;
 	if (!key) {
 		fm_uuid_new(id);
-		size_t blob_bytes = fm_embedding_encode(insert->embedding, insert->dim, blob);
+		size_t blob_bytes;
+		int64_t seal;
+
+		fm_embedding_pack(connection, id, insert->model, insert->embedding, insert->dim, blob,
+		        &blob_bytes, &seal);
 
 		snprintf(quality, sizeof(quality), "%-*s", FM_QUALITY_MIN_BYTES, insert->quality);
 		status = fm_execute(connection, FM_SQL_FACE_INSERT,
@@ -166,19 +170,17 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 		                FM_INT(model_key), FM_INT(fm_time_now_ms()), FM_TEXT(quality),
 		                FM_BLOB(insert->image_sha256, sizeof(insert->image_sha256)),
 		                FM_REAL(insert->box[0]), FM_REAL(insert->box[1]), FM_REAL(insert->box[2]),
-		                FM_REAL(insert->box[3]), FM_BLOB(blob, blob_bytes)),
+		                FM_REAL(insert->box[3]), FM_BLOB(blob, blob_bytes), FM_INT(seal)),
 		        err);
 		fm_wipe(blob, blob_bytes);
 		if (status != FM_OK)
 			return status;
 		key = sqlite3_last_insert_rowid(connection->db);
 	}
-	if (insert->crop) {
-		status = fm_crop_insert(connection, key, insert->crop, insert->crop_bytes, err);
-		if (status != FM_OK)
-			return status;
-	}
-	return find_face(connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(key)), ret_face, err);
+	status = find_face(connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(key)), ret_face, err);
+	if (status == FM_OK && insert->crop)
+		status = fm_crop_insert(connection, ret_face, insert->crop, insert->crop_bytes, err);
+	return status;
 }
 
 /* A face to add, to the person of a key or to whoever has a name. */

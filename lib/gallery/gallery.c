@@ -134,6 +134,12 @@ FM_DEFINE_CLEANUP(struct fm_gallery *, fm_gallery_close);
 
 enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err)
 {
+	return fm_gallery_open_sealed(path, NULL, ret_gallery, err);
+}
+
+enum fm_status fm_gallery_open_sealed(
+        const char *path, const char *key_file, struct fm_gallery **ret_gallery, struct fm_error *err)
+{
 	fm_cleanup(fm_gallery_closep) struct fm_gallery *gallery = NULL;
 	fm_autofree char *absolute = NULL;
 	bool unclean;
@@ -145,12 +151,17 @@ enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery
 	if (!gallery)
 		return fm_fail(err, FM_E_NOMEM, "%s: no memory", path);
 	init_locks(gallery);
-	status = open_connections(gallery, absolute, unclean, err);
-	if (status != FM_OK)
-		return fm_fail_prefix(err, status, "%s", path);
-	status = fm_reserve_open(&gallery->reserve, absolute, err);
+	if (key_file)
+		status = fm_sealer_read(key_file, &gallery->sealer, err);
 	if (status != FM_OK)
 		return status;
+	status = open_connections(gallery, absolute, unclean, err);
+	if (status == FM_OK)
+		status = fm_reserve_open(&gallery->reserve, absolute, err);
+	if (status == FM_OK)
+		status = fm_sealed_attach(gallery, err);
+	if (status != FM_OK)
+		return fm_fail_prefix(err, status, "%s", path);
 	*ret_gallery = fm_steal(gallery);
 	return FM_OK;
 }
@@ -168,6 +179,7 @@ void fm_gallery_close(struct fm_gallery *gallery)
 	pthread_mutex_destroy(&gallery->write_lock);
 	pthread_mutex_destroy(&gallery->queue_lock);
 	fm_reserve_close(&gallery->reserve);
+	fm_sealer_wipe(&gallery->sealer);
 	free(gallery);
 }
 

@@ -45,6 +45,14 @@ struct fm_face_record;
  * another program's database. FM_E_CORRUPT: damaged, or no database at all. Neither is changed.
  */
 enum fm_status fm_gallery_open(const char *path, struct fm_gallery **ret_gallery, struct fm_error *err);
+/*
+ * The same, with embeddings and crops sealed: encrypted with the first key of the file (seal.h has its form);
+ * the others are read. Where that key is new, plain rows and those under other keys are sealed anew by
+ * fm_gallery_reseal(). FM_E_INVALID: rows are sealed with a key that is not in the file; a sealed gallery
+ * is opened without a key by neither function. key_file may be NULL.
+ */
+enum fm_status fm_gallery_open_sealed(
+        const char *path, const char *key_file, struct fm_gallery **ret_gallery, struct fm_error *err);
 void fm_gallery_close(struct fm_gallery *gallery);
 
 /*
@@ -215,6 +223,12 @@ enum fm_status fm_gallery_foreign_faces(
  */
 enum fm_status fm_gallery_expire(
         struct fm_gallery *gallery, int64_t now_ms, size_t limit, size_t *ret_count, struct fm_error *err);
+/*
+ * Seals the next `limit` faces (1 to 1000) that are not under the current key. It goes on where it was, after
+ * a restart too. *ret_count: how many; 0 when all are, and the other keys may leave the key file.
+ */
+enum fm_status fm_gallery_reseal(
+        struct fm_gallery *gallery, size_t limit, size_t *ret_count, struct fm_error *err);
 /* Empties the log where a deletion could not, for readers or a failing disk. Cheap where nothing is owed. */
 void fm_gallery_tidy(struct fm_gallery *gallery);
 

@@ -9,6 +9,7 @@
 #include "lib/gallery/connection.h"
 #include "lib/gallery/gallery.h"
 #include "lib/gallery/reserve.h"
+#include "lib/gallery/seal.h"
 
 #include <pthread.h>
 
@@ -26,6 +27,8 @@ struct fm_gallery {
 	struct fm_connection writer;
 	struct fm_reserve reserve;
 	struct fm_gallery_observer observer;
+
+	struct fm_sealer sealer; /* does not change once the gallery is open */
 
 	pthread_mutex_t pool_lock; /* guards what follows */
 	pthread_cond_t pool_changed;
@@ -77,8 +80,16 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
         const struct fm_person_fields *fields, int64_t *ret_key, struct fm_error *err);
 
 /* Keeps the crop of a face that has none; a second one is left out. */
-enum fm_status fm_crop_insert(struct fm_connection *connection, int64_t face_key, const uint8_t *jpeg,
-        size_t bytes, struct fm_error *err);
+enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_face_record *face,
+        const uint8_t *jpeg, size_t bytes, struct fm_error *err);
+
+/* Finds the rows of the sealer's keys, and starts sealing anew where the current one is new. While opening.
+ */
+enum fm_status fm_sealed_attach(struct fm_gallery *gallery, struct fm_error *err);
+
+/* What a sealed blob is authenticated for. `model` is NULL for a crop. */
+#define FM_PURPOSE_BYTES 640
+void fm_seal_purpose(const char *face_id, const char *model, char ret_purpose[FM_PURPOSE_BYTES]);
 
 /* Within the change that deletes; the collection is still there. */
 struct fm_audit {

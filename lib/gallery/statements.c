@@ -49,8 +49,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                 .scans = true},
 
         [FM_SQL_FACE_INSERT] = {"INSERT INTO faces (id, collection, person, model, created_at_ms, quality,"
-                                " image_sha256, box_x, box_y, box_width, box_height, embedding)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+                                " image_sha256, box_x, box_y, box_width, box_height, embedding, seal)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                                " nullif(?13, 0))"},
         [FM_SQL_FACE_GET] = {"SELECT " FACE_COLUMNS " FROM faces WHERE id = ?2 AND collection = ?1"},
         [FM_SQL_FACE_GET_BY_KEY] = {"SELECT " FACE_COLUMNS " FROM faces WHERE key = ?1"},
         [FM_SQL_FACE_OF_IMAGE] = {"SELECT key, box_x, box_y, box_width, box_height FROM faces"
@@ -65,11 +66,14 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                  " AND faces.created_at_ms < ?1 - c.retention_days * 86400000 LIMIT ?2",
                 .scans = true},
 
-        [FM_SQL_CROP_INSERT] = {"INSERT INTO crops (face, bytes, jpeg) VALUES (?1, ?2, ?3)"
-                                " ON CONFLICT (face) DO NOTHING"},
-        [FM_SQL_CROP_GET] = {"SELECT crops.bytes, crops.jpeg FROM faces JOIN crops ON crops.face = faces.key"
+        [FM_SQL_CROP_INSERT] =
+                {"INSERT INTO crops (face, bytes, jpeg, seal) VALUES (?1, ?2, ?3, nullif(?4, 0))"
+                 " ON CONFLICT (face) DO NOTHING"},
+        [FM_SQL_CROP_GET] = {"SELECT crops.bytes, crops.jpeg, crops.seal, faces.id"
+                             " FROM faces JOIN crops ON crops.face = faces.key"
                              " WHERE faces.id = ?2 AND faces.collection = ?1"},
-        [FM_SQL_CROP_GET_BY_KEY] = {"SELECT bytes, jpeg FROM crops WHERE face = ?1"},
+        [FM_SQL_CROP_GET_BY_KEY] = {"SELECT crops.bytes, crops.jpeg, crops.seal, faces.id FROM crops"
+                                    " JOIN faces ON faces.key = crops.face WHERE crops.face = ?1"},
 
         [FM_SQL_AUDIT_INSERT] = {"INSERT INTO audit (time_ms, actor, action, object_kind, object_id,"
                                  " collection, faces) SELECT ?1, ?2, ?3, ?4, ?5, name, ?7 FROM collections"
@@ -77,11 +81,46 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_AUDIT_LIST] = {"SELECT key, time_ms, actor, action, object_kind, object_id, collection, faces"
                                " FROM audit WHERE key > ?1 ORDER BY key LIMIT ?2"},
 
-        [FM_SQL_EMBEDDING_OF_PERSON] = {"SELECT key, embedding FROM faces WHERE person = ?1 AND model = ?2"
-                                        " ORDER BY key"},
-        [FM_SQL_EMBEDDING_OF_FACE] = {"SELECT key, embedding FROM faces WHERE key = ?1 AND model = ?2"},
+        [FM_SQL_EMBEDDING_OF_PERSON] =
+                {"SELECT key, embedding, seal, id FROM faces WHERE person = ?1 AND model = ?2"
+                 " ORDER BY key"},
+        [FM_SQL_EMBEDDING_OF_FACE] =
+                {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */
-        [FM_SQL_EMBEDDING_EACH] = {"SELECT key, embedding, collection, person FROM faces WHERE model = ?1"
-                                   " ORDER BY key",
+        [FM_SQL_EMBEDDING_EACH] =
+                {"SELECT key, embedding, seal, id, collection, person FROM faces WHERE model = ?1"
+                 " ORDER BY key",
+                        .scans = true},
+
+        /* A handful of rows: one a key that was ever used. */
+        [FM_SQL_SEAL_LIST] = {"SELECT key, id, retired_at_ms FROM seals ORDER BY key", .scans = true},
+        [FM_SQL_SEAL_INSERT] = {"INSERT INTO seals (id, created_at_ms) VALUES (?1, ?2)"},
+        [FM_SQL_SEAL_REVIVE] = {"UPDATE seals SET retired_at_ms = NULL WHERE key = ?1"},
+        [FM_SQL_SEAL_RETIRE_OTHERS] = {"UPDATE seals SET retired_at_ms = ?2"
+                                       " WHERE key <> ?1 AND retired_at_ms IS NULL",
                 .scans = true},
+        /* Jobs are few. The newest that seals says under which key. */
+        [FM_SQL_SEAL_JOB] = {"SELECT key, position, kind, state FROM jobs WHERE kind LIKE 'seal:%'"
+                             " ORDER BY key DESC LIMIT 1",
+                .scans = true},
+        [FM_SQL_SEAL_JOB_INSERT] = {"INSERT INTO jobs (id, kind, state, created_at_ms, updated_at_ms, total)"
+                                    " VALUES (?1, 'seal:' || ?2, 'running', ?3, ?3,"
+                                    " (SELECT sum(faces) FROM collections))"},
+        [FM_SQL_SEAL_JOB_CANCEL] = {"UPDATE jobs SET state = 'cancelled', updated_at_ms = ?1"
+                                    " WHERE kind LIKE 'seal:%' AND state = 'running'"},
+        [FM_SQL_SEAL_JOB_ADVANCE] = {"UPDATE jobs SET position = ?2, done = done + ?3, state = ?4,"
+                                     " updated_at_ms = ?5 WHERE key = ?1"},
+        [FM_SQL_FACE_UNSEALED] = {"SELECT faces.key, embedding, seal, id, text, dim * 4"
+                                  " FROM faces CROSS JOIN models ON models.key = faces.model"
+                                  " WHERE faces.key > ?1 AND seal IS NOT ?2 ORDER BY faces.key LIMIT 1"},
+        [FM_SQL_FACE_SEAL] = {"UPDATE faces SET embedding = ?2, seal = ?3 WHERE key = ?1"},
+        [FM_SQL_CROP_UNSEALED] = {"SELECT face, jpeg, crops.seal, faces.id, NULL, bytes"
+                                  " FROM crops JOIN faces ON faces.key = crops.face"
+                                  " WHERE face = ?1 AND crops.seal IS NOT ?2"},
+        [FM_SQL_CROP_SEAL] = {"UPDATE crops SET jpeg = ?2, seal = ?3 WHERE face = ?1"},
+        [FM_SQL_EMBEDDING_UNSEALED] = {"SELECT e.key, e.embedding, e.seal, faces.id, text, dim * 4"
+                                       " FROM embeddings AS e JOIN faces ON faces.key = e.face"
+                                       " JOIN models ON models.key = e.model"
+                                       " WHERE e.face = ?1 AND e.seal IS NOT ?2 LIMIT 1"},
+        [FM_SQL_EMBEDDING_SEAL] = {"UPDATE embeddings SET embedding = ?2, seal = ?3 WHERE key = ?1"},
 };

@@ -216,3 +216,45 @@ Test(operations, interrupt_ends_it_too)
 	test_daemon_restart(&daemon, NULL);
 	test_daemon_stop(&daemon);
 }
+
+/* Sealed from one start on, and not to be opened without the key. */
+Test(operations, a_sealed_gallery)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	char key[96], settings[192];
+	size_t length;
+	char *photo = test_demo_photo("sample1.jpg", &length);
+
+	test_expect_status(
+	        test_photo(&daemon, "/v1/enroll?face=largest&name=Ann", photo, length), 201, "enrol, plain");
+	test_daemon_end(&daemon, SIGTERM);
+	snprintf(key, sizeof(key), "%s/gallery-key", daemon.directory);
+	snprintf(settings, sizeof(settings), "[gallery]\nkey_file = %s\n", key);
+	FILE *file = fopen(key, "we");
+
+	cr_assert_not_null(file);
+	for (int i = 0; i < 32; i++)
+		fprintf(file, "%02x", i * 7);
+	fclose(file);
+	chmod(key, 0600);
+	test_daemon_restart(&daemon, settings);
+	test_daemon_wait_for_log(&daemon, "faces sealed with the current key");
+	json_t *json = test_take_json(test_photo(&daemon, "/v1/identify", photo, length), 200, "identify");
+	const char *decision = NULL;
+
+	json_unpack(json, "{s:[{s:s}]}", "faces", "decision", &decision);
+	cr_expect_str_eq(decision, "match", "embeddings are opened for searches");
+	json_decref(json);
+	test_daemon_end(&daemon, SIGTERM);
+
+	char gallery[96], output[1024];
+
+	snprintf(gallery, sizeof(gallery), "%s/gallery.db", daemon.directory);
+	cr_expect_neq(test_daemon_run((const char *[]){"--listen", "127.0.0.1:0", "--models", "build/models",
+	                                      "--gallery", gallery, NULL},
+	                      output, sizeof(output)),
+	        0);
+	cr_expect_not_null(strstr(output, "key_file"), "%s", output);
+	test_daemon_remove(&daemon);
+	free(photo);
+}
