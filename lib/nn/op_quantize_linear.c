@@ -5,6 +5,7 @@
  * at load.
  */
 #include "lib/nn/op.h"
+#include "lib/nn/quantize.h"
 
 #include <float.h>
 #include <math.h>
@@ -43,19 +44,29 @@ static enum fm_status check_quantize(struct fm_graph *graph, struct fm_node *nod
 {
 	enum fm_status status = fm_check_float(graph, node, err);
 
-	if (status)
-		return status;
-	if (fm_node_input(graph, node, 0)->constant)
-		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "it does not depend on the network's input");
-	return read_grid(graph, node, node->params, err);
+	return status ? status : read_grid(graph, node, node->params, err);
 }
 
 static enum fm_status shape_quantize(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
+	const struct fm_value *in = fm_node_input(graph, node, 0);
 	struct fm_value *out = &graph->values[node->outputs[0]];
 
 	out->grid = node->params;
 	out->encoded = true;
+	if (in->constant) {
+		float *values = fm_arena_memdup(graph->arena, in->constant, in->elements, sizeof(*values));
+
+		if (!values)
+			return fm_node_nomem(node, err);
+		if (!fm_weights_clean(values, in->elements))
+			return fm_node_fail(node, err, FM_E_UNSUPPORTED,
+			        "it quantizes a constant that is infinite or not a number");
+		fm_grid_kernels_for(fm_kernels_best()->isa)
+		        ->chain_f32(values, in->elements, in->elements ? 1 : 0, in->elements,
+		                &(struct fm_grid_chain){.first = node->params});
+		out->constant = values;
+	}
 	return fm_shape_same(graph, node, err);
 }
 
@@ -163,7 +174,7 @@ static enum fm_status check_dequantize(struct fm_graph *graph, struct fm_node *n
 	struct fm_grid grid;
 	enum fm_status status;
 
-	if (in->constant)
+	if (in->constant && !in->encoded)
 		return check_constant(graph, node, err);
 	if (!in->encoded)
 		return fm_node_fail(

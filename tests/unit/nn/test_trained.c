@@ -291,3 +291,32 @@ Test(trained, a_grid_is_dropped_only_where_nobody_sees_it)
 	free(got[1]);
 	free(x);
 }
+
+/* Position encodings are constants that exporters quantize like any activation. */
+Test(trained, constants_snap_to_their_grid_at_load)
+{
+	const float constant[] = {0.5f, -1.0f, 0.03f, 100.0f}, zeros[4] = {0};
+
+	for (int broken = 0; broken <= 1; broken++) {
+		float values[4];
+		struct test_onnx *m = test_onnx_new(13);
+
+		memcpy(values, constant, sizeof(values));
+		values[3] = broken ? INFINITY : values[3];
+		test_onnx_input(m, "x", 1, (int64_t[]){4});
+		put_grid(m, &grid_x);
+		test_onnx_floats(m, "c", 1, (int64_t[]){4}, values);
+		fake_quantize(m, &grid_x, "c");
+		test_onnx_node(m, "Add", "x,x_fake", "y");
+		test_onnx_output(m, "y");
+		if (broken) {
+			refused(m, FM_E_UNSUPPORTED, "QuantizeLinear", "infinite");
+			continue;
+		}
+		float *got = load_and_run(m, NULL, zeros);
+		for (size_t i = 0; i < 4; i++)
+			cr_expect_float_eq(
+			        got[i], (float)steps(&grid_x, (double)constant[i]) * grid_x.scale, 1e-6);
+		free(got);
+	}
+}
