@@ -11,7 +11,7 @@
 
 FM_DEFINE_CLEANUP(struct fm_session *, fm_session_free);
 
-#define PORTS_MAX 8 /* inputs or outputs of a network */
+#define PORTS_MAX 32 /* inputs or outputs of a network */
 
 /* A checkerboard of 64 x 64 pixels, 8 x 8 fields, gray PNG: a photo without a face. */
 static const unsigned char photo[] = {0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d,
