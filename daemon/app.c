@@ -19,6 +19,9 @@
 
 #include "lib/base/banned.h"
 
+/* Under overload: shorter waits are not worth a refusal. */
+#define OVERLOAD_WAIT_S 0.01
+
 static size_t cpus_allowed(void)
 {
 	cpu_set_t set;
@@ -205,7 +208,16 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 	return FM_OK;
 }
 
-enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_error *err)
+struct fm_pool_limits fm_app_pool_limits(const struct fm_config *config)
+{
+	return (struct fm_pool_limits){
+	        .queue_length = (size_t)config->queue_length,
+	        .timeout_s = (double)config->queue_timeout_ms * 1e-3,
+	        .overload_wait_s = OVERLOAD_WAIT_S,
+	};
+}
+
+enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err)
 {
 	enum fm_status status = load_models(app, err);
 
@@ -218,9 +230,10 @@ enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_erro
 	if (!status) {
 		const struct fm_pool_options options = {
 		        .workers = app->worker_count,
-		        .queue_length = (size_t)app->config->queue_length,
+		        .limits = fm_app_pool_limits(app->config),
 		        .resources = (void *const *)app->pipelines,
 		        .work = work,
+		        .refuse = refuse,
 		};
 		status = fm_pool_create(&options, &app->pool, err);
 	}

@@ -43,8 +43,13 @@ struct fm_app {
 /* Takes the caller's hold of the first snapshot. */
 enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app, struct fm_error *err);
 
-/* `work` is what a worker does with a job; its resource is a struct fm_pipeline. */
-enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, struct fm_error *err);
+/* `work` is what a worker does with a job, and `refuse` with one that is late; its resource is a struct
+ * fm_pipeline. */
+enum fm_status fm_app_load(
+        struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err);
+
+/* What a configuration says about the queue. */
+struct fm_pool_limits fm_app_pool_limits(const struct fm_config *config);
 
 /* Finishes queued and running work; what is submitted later is refused. Does nothing before a load. */
 void fm_app_stop(struct fm_app *app);

@@ -70,7 +70,7 @@ const struct fm_setting fm_settings[] = {
 	LIVE_INTEGER("limits",  "side_max_px",        side_max_px,        "16384",     64, 65500),
 	INTEGER     ("workers", "count",              workers,            "0",         0, 1024),
 	LIVE_INTEGER("workers", "queue_length",       queue_length,       "64",        1, 65536),
-	LIVE_INTEGER("workers", "queue_timeout_ms",   queue_timeout_ms,   "5000",      1, 3600000),
+	LIVE_INTEGER("workers", "queue_timeout_ms",   queue_timeout_ms,   "10000",     1, 3600000),
 	TEXT        ("models",  "dir",                models_dir,         "",          0),
 	TEXT        ("models",  "manifests",          manifests_dir,      "",          0),
 	TEXT        ("models",  "detection",          detection,          "fr_detect", 1),

@@ -174,7 +174,7 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 		/* Until the daemon is ready there is nothing to finish: signals end it as they end any
 		 * process. */
 		pthread_sigmask(SIG_UNBLOCK, signals, NULL);
-		status = fm_app_load(app, fm_server_work, err);
+		status = fm_app_load(app, fm_server_work, fm_server_refuse, err);
 		pthread_sigmask(SIG_BLOCK, signals, NULL);
 	}
 	if (!status && arguments->port_file)

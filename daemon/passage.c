@@ -262,16 +262,12 @@ enum fm_step fm_passage_complete(struct fm_passage *passage)
 
 void fm_passage_work(struct fm_passage *passage, struct fm_pipeline *pipeline)
 {
-	const struct fm_config *config = &passage->snapshot->config;
 	struct fm_error err;
 
 	passage->exchange.pipeline = pipeline;
 	passage->queue_s = seconds_since(&passage->queued);
 	fm_metrics_observe(passage->traffic->app->metrics, FM_HISTOGRAM_STAGE_QUEUE, passage->queue_s);
-	if (passage->queue_s * 1000 > (double)config->queue_timeout_ms) {
-		fm_fail(&err, FM_E_BUSY, "no worker was free for %.1f seconds", passage->queue_s);
-		fm_passage_refuse(passage, FM_PROBLEM_OVERLOADED, &err);
-	} else if (fm_pipeline_set_options(pipeline, &passage->snapshot->pipeline, &err)) {
+	if (fm_pipeline_set_options(pipeline, &passage->snapshot->pipeline, &err)) {
 		fm_passage_refuse(passage, FM_PROBLEM_INTERNAL, &err);
 	} else {
 		run(passage);

@@ -4,12 +4,21 @@
 #include "lib/base/mem.h"
 #include "lib/cpu/cpu.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "lib/base/banned.h"
+
+/* Under overload, who has waited for so many jobs of the usual length is refused. */
+#define OVERLOAD_JOBS 2
+/* Overload is over when nobody was refused for so long. */
+#define OVERLOAD_LASTS_S 1.0
+/* Jobs that the usual length is an average of, roughly. */
+#define AVERAGE_OVER 32
 
 struct worker {
 	struct fm_pool *pool;
@@ -17,33 +26,98 @@ struct worker {
 	pthread_t thread;
 };
 
+struct waiting {
+	void *job;
+	double since_s;
+};
+
 struct fm_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
 	fm_pool_work work;
+	fm_pool_refuse refuse;
+	struct fm_pool_limits limits;
 	bool ending;
-	size_t queue_length, first, queued; /* a ring */
-	void **queue;
+	double overload_end_s;          /* until then the queue is under overload */
+	double job_s;                   /* moving average of what a job takes */
+	size_t capacity, first, queued; /* a ring */
+	struct waiting *queue;
 	size_t started; /* workers that run */
 	size_t busy;
 	struct worker *workers;
 };
 
-/* NULL: the end. A worker that asks has finished what it had. */
-static void *take(struct fm_pool *pool)
+static double now_s(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static bool is_overloaded(const struct fm_pool *pool, double at_s)
+{
+	return at_s < pool->overload_end_s;
+}
+
+/* How long one may wait now. */
+static double patience_s(const struct fm_pool *pool, double at_s)
+{
+	double limit_s = pool->limits.timeout_s;
+
+	/* The newest is worked on in any case: refusing all would leave the worker idle. */
+	if (is_overloaded(pool, at_s) && pool->queued > 1) {
+		double wait_s = fmax(pool->limits.overload_wait_s, OVERLOAD_JOBS * pool->job_s);
+		limit_s = fmin(limit_s, wait_s);
+	}
+	return limit_s;
+}
+
+/* Takes the oldest out where it has waited too long, else who is next. *ret_late_s: 0, or how long it has
+ * waited. */
+static void *pick(struct fm_pool *pool, double *ret_late_s)
+{
+	struct waiting *oldest = &pool->queue[pool->first], *picked = oldest;
+	double at_s = now_s(), waited_s = at_s - oldest->since_s;
+	bool overloaded = is_overloaded(pool, at_s);
+
+	*ret_late_s = waited_s > patience_s(pool, at_s) ? waited_s : 0;
+	if (overloaded && *ret_late_s > 0)
+		pool->overload_end_s = at_s + OVERLOAD_LASTS_S;
+	if (overloaded && !(*ret_late_s > 0))
+		picked = &pool->queue[(pool->first + pool->queued - 1) % pool->capacity];
+	else
+		pool->first = (pool->first + 1) % pool->capacity;
+	pool->queued--;
+	return picked->job;
+}
+
+/*
+ * NULL: the end. A worker that asks has finished what it had, which took `job_s`; negative: it had nothing.
+ */
+static void *take(struct fm_pool *pool, double job_s)
+{
+	double late_s = 0;
 	void *job = NULL;
 
 	pthread_mutex_lock(&pool->lock);
 	pool->busy--;
-	while (!pool->queued && !pool->ending)
-		pthread_cond_wait(&pool->filled, &pool->lock);
-	if (pool->queued) {
-		job = pool->queue[pool->first];
-		pool->first = (pool->first + 1) % pool->queue_length;
-		pool->queued--;
-		pool->busy++;
+	if (job_s >= 0)
+		pool->job_s = pool->job_s > 0 ? pool->job_s + (job_s - pool->job_s) / AVERAGE_OVER : job_s;
+	for (;;) {
+		while (!pool->queued && !pool->ending)
+			pthread_cond_wait(&pool->filled, &pool->lock);
+		if (!pool->queued)
+			break;
+		job = pick(pool, &late_s);
+		if (!(late_s > 0))
+			break;
+		pthread_mutex_unlock(&pool->lock);
+		pool->refuse(job, late_s);
+		job = NULL;
+		pthread_mutex_lock(&pool->lock);
 	}
+	pool->busy += job != NULL;
 	pthread_mutex_unlock(&pool->lock);
 	return job;
 }
@@ -51,10 +125,14 @@ static void *take(struct fm_pool *pool)
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
+	double job_s = -1;
 
 	fm_cpu_flush_denormals();
-	for (void *job; (job = take(worker->pool));)
+	for (void *job; (job = take(worker->pool, job_s));) {
+		double begin_s = now_s();
 		worker->pool->work(worker->resource, job);
+		job_s = now_s() - begin_s;
+	}
 	return NULL;
 }
 
@@ -89,8 +167,10 @@ enum fm_status fm_pool_create(
 	pthread_cond_init(&pool->filled, NULL);
 	pool->work = options->work;
 	pool->busy = options->workers; /* until they ask for work */
-	pool->queue_length = options->queue_length;
-	pool->queue = fm_calloc(options->queue_length, sizeof(pool->queue[0]));
+	pool->refuse = options->refuse;
+	pool->limits = options->limits;
+	pool->capacity = options->limits.queue_length;
+	pool->queue = fm_calloc(pool->capacity, sizeof(pool->queue[0]));
 	pool->workers = fm_calloc(options->workers, sizeof(pool->workers[0]));
 	enum fm_status status = pool->queue && pool->workers
 	                                ? start_workers(pool, options, err)
@@ -103,23 +183,51 @@ enum fm_status fm_pool_create(
 	return FM_OK;
 }
 
+enum fm_status fm_pool_set_limits(
+        struct fm_pool *pool, const struct fm_pool_limits *limits, struct fm_error *err)
+{
+	struct waiting *queue = NULL, *old = NULL;
+
+	pthread_mutex_lock(&pool->lock);
+	if (limits->queue_length > pool->capacity) {
+		queue = fm_calloc(limits->queue_length, sizeof(*queue));
+		if (!queue) {
+			pthread_mutex_unlock(&pool->lock);
+			return fm_fail(err, FM_E_NOMEM, "no memory for a longer queue");
+		}
+		for (size_t i = 0; i < pool->queued; i++)
+			queue[i] = pool->queue[(pool->first + i) % pool->capacity];
+		old = pool->queue;
+		pool->queue = queue;
+		pool->capacity = limits->queue_length;
+		pool->first = 0;
+	}
+	pool->limits = *limits;
+	pthread_mutex_unlock(&pool->lock);
+	free(old);
+	return FM_OK;
+}
+
 enum fm_status fm_pool_submit(struct fm_pool *pool, void *job, struct fm_error *err)
 {
 	bool full, ending;
 
 	pthread_mutex_lock(&pool->lock);
+	size_t length = pool->limits.queue_length;
 	ending = pool->ending;
-	full = pool->queued == pool->queue_length;
+	full = pool->queued >= length;
+	if (full)
+		pool->overload_end_s = now_s() + OVERLOAD_LASTS_S;
 	if (!full && !ending) {
-		pool->queue[(pool->first + pool->queued++) % pool->queue_length] = job;
+		pool->queue[(pool->first + pool->queued++) % pool->capacity] =
+		        (struct waiting){.job = job, .since_s = now_s()};
 		pthread_cond_signal(&pool->filled);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (ending)
 		return fm_fail(err, FM_E_CANCELLED, "the daemon is shutting down");
 	if (full)
-		return fm_fail(
-		        err, FM_E_BUSY, "all workers are busy and %zu requests wait", pool->queue_length);
+		return fm_fail(err, FM_E_BUSY, "all workers are busy and %zu requests wait", length);
 	return FM_OK;
 }
 
@@ -130,7 +238,7 @@ struct fm_pool_load fm_pool_load(struct fm_pool *pool)
 	        .workers = pool->started,
 	        .busy = pool->busy,
 	        .queued = pool->queued,
-	        .queue_length = pool->queue_length,
+	        .queue_length = pool->limits.queue_length,
 	};
 	pthread_mutex_unlock(&pool->lock);
 	return load;

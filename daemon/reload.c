@@ -62,6 +62,12 @@ static enum fm_status reload(
 		fm_snapshot_put(next);
 		return fm_fail(err, FM_E_INVALID, "TLS is turned on and off by a restart");
 	}
+	const struct fm_pool_limits limits = fm_app_pool_limits(&next->config);
+	status = fm_pool_set_limits(app->pool, &limits, err);
+	if (status) {
+		fm_snapshot_put(next);
+		return status;
+	}
 	say_what_waits(changed);
 	fm_reload_log(&next->config);
 	fm_snapshot_replace(&app->snapshots, next);

@@ -2,6 +2,7 @@
 
 #include "daemon/acceptor.h"
 #include "daemon/connections.h"
+#include "daemon/listeners.h"
 #include "daemon/log.h"
 #include "daemon/passage.h"
 #include "daemon/tls.h"
@@ -41,12 +42,7 @@ struct fm_server {
 	size_t io_threads;
 	struct MHD_Daemon **daemons[KINDS]; /* [io_threads] each; NULL where nobody needs the kind */
 	size_t turn[KINDS];                 /* whose connection the next is; the acceptor's */
-	struct {
-		int fd;
-		bool unlink;
-		char text[FM_LISTEN_TEXT];
-	} listeners[FM_LISTEN_MAX];
-	size_t listener_count;
+	struct fm_listeners listeners;
 	char address[FM_LISTEN_MAX * (FM_LISTEN_TEXT + 16)];
 	uint16_t port;
 	pthread_mutex_t lock;
@@ -169,6 +165,17 @@ void fm_server_work(void *pipeline, void *job)
 	struct call *call = job;
 
 	fm_passage_work(&call->passage, pipeline);
+	call->stage = STAGE_ANSWERED;
+	MHD_resume_connection(call->connection);
+}
+
+void fm_server_refuse(void *job, double waited_s)
+{
+	struct call *call = job;
+	struct fm_error err;
+
+	fm_fail(&err, FM_E_BUSY, "no worker was free for %.2f seconds", waited_s);
+	fm_passage_refuse(&call->passage, FM_PROBLEM_OVERLOADED, &err);
 	call->stage = STAGE_ANSWERED;
 	MHD_resume_connection(call->connection);
 }
@@ -415,67 +422,19 @@ static void on_tick(void *context)
 
 /* ---- listening ---- */
 
-/* Sockets of systemd's are as they are; keys decide whom they may serve, as with our own. */
-static enum fm_status check_inherited(struct fm_server *server, int fd, struct fm_error *err)
-{
-	const struct fm_snapshot *started = server->traffic.app->started;
-	struct fm_listen_address address;
-	enum fm_status status = fm_listen_address_of(fd, &address, err);
-
-	if (!status && !started->keys && !started->config.allow_without_keys)
-		status = fm_listen_check(&address, err);
-	return status;
-}
-
-static enum fm_status listen_as_told(struct fm_server *server, struct fm_error *err)
-{
-	const struct fm_config *config = server->traffic.app->config;
-	struct fm_listen_address addresses[FM_LISTEN_MAX];
-	int fds[FM_LISTEN_MAX];
-	size_t count = 0;
-	mode_t mode;
-	enum fm_status status = fm_listen_inherit(fds, &count, err);
-
-	for (size_t i = 0; !status && i < count; i++) {
-		server->listeners[server->listener_count++].fd = fds[i];
-		status = check_inherited(server, fds[i], err);
-	}
-	if (status || count)
-		return status;
-	status = fm_listen_parse_list(config->listen, addresses, &count, err);
-	if (!status)
-		status = fm_listen_parse_mode(config->socket_mode, &mode, err);
-	for (size_t i = 0; !status && i < count; i++) {
-		status = fm_listen_open(
-		        &addresses[i], mode, config->socket_group, &server->listeners[i].fd, err);
-		if (!status) {
-			server->listeners[i].unlink = addresses[i].address.ss_family == AF_UNIX;
-			server->listener_count++;
-		}
-	}
-	return status;
-}
-
 /* Names the listeners, and starts what they need. */
 static enum fm_status start_kinds(struct fm_server *server, struct fm_error *err)
 {
 	enum fm_status status = FM_OK;
 	size_t used = 0;
 
-	for (size_t i = 0; !status && i < server->listener_count; i++) {
-		struct fm_listen_address address;
-		uint16_t port = 0;
-		char *text = server->listeners[i].text;
-		status = fm_listen_address_of(server->listeners[i].fd, &address, err);
-		if (!status)
-			status = fm_listen_describe(server->listeners[i].fd, text, &port, err);
-		if (status)
-			break;
-		int kind = kind_of(server, address.address.ss_family);
-		const char *scheme = port == 0 ? "" : kind == SECURE ? "https://" : "http://";
+	for (size_t i = 0; !status && i < server->listeners.count; i++) {
+		bool is_unix = server->listeners.at[i].is_unix;
+		int kind = kind_of(server, is_unix ? AF_UNIX : AF_INET);
+		const char *scheme = is_unix ? "" : kind == SECURE ? "https://" : "http://";
 		used += (size_t)snprintf(server->address + used, sizeof(server->address) - used, "%s%s%s",
-		        i ? ", " : "", scheme, text);
-		server->port = server->port ? server->port : port;
+		        i ? ", " : "", scheme, server->listeners.at[i].text);
+		server->port = server->port ? server->port : server->listeners.at[i].port;
 		if (!server->daemons[kind])
 			status = start_daemons(server, kind, err);
 	}
@@ -520,19 +479,19 @@ enum fm_status fm_server_start(struct fm_app *app, struct fm_server **ret_server
 	if (!status)
 		status = fm_connections_create(&server->connections, err);
 	if (!status)
-		status = listen_as_told(server, err);
+		status = fm_listeners_open(&server->listeners, app->started, err);
 	if (!status)
 		status = start_kinds(server, err);
 	if (!status) {
-		for (size_t i = 0; i < server->listener_count; i++)
-			fds[i] = server->listeners[i].fd;
+		for (size_t i = 0; i < server->listeners.count; i++)
+			fds[i] = server->listeners.at[i].fd;
 		const struct fm_acceptor_options options = {.fds = fds,
-		        .count = server->listener_count,
+		        .count = server->listeners.count,
 		        .accepted = on_accepted,
 		        .tick = on_tick,
 		        .context = server};
-		for (size_t i = 0; i < server->listener_count; i++)
-			server->listeners[i].fd = -1;
+		for (size_t i = 0; i < server->listeners.count; i++)
+			server->listeners.at[i].fd = -1;
 		status = fm_acceptor_create(&options, &server->acceptor, err);
 	}
 	if (status) {
@@ -584,12 +543,7 @@ void fm_server_free(struct fm_server *server)
 		}
 		free(server->daemons[kind]);
 	}
-	for (size_t i = 0; i < server->listener_count; i++) {
-		if (server->listeners[i].fd >= 0)
-			close(server->listeners[i].fd);
-		if (server->listeners[i].unlink)
-			unlink(server->listeners[i].text + strlen("unix:"));
-	}
+	fm_listeners_done(&server->listeners);
 	fm_connections_free(server->connections);
 	fm_gate_free(server->traffic.gate);
 	pthread_cond_destroy(&server->idle);

@@ -50,7 +50,8 @@ static void start_clients(struct client *clients, size_t count, const struct tes
 
 Test(load, full_queue_answers_503_at_once)
 {
-	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 1\n");
+	struct test_daemon daemon =
+	        test_daemon_start("[workers]\ncount = 1\nqueue_length = 1\nqueue_timeout_ms = 120000\n");
 	struct test_bytes photo = slow_photo();
 	struct client clients[12];
 	size_t good = 0, busy = 0;
@@ -78,7 +79,8 @@ Test(load, full_queue_answers_503_at_once)
 
 Test(load, workers_share_the_work)
 {
-	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 3\nqueue_length = 64\n");
+	struct test_daemon daemon =
+	        test_daemon_start("[workers]\ncount = 3\nqueue_length = 64\nqueue_timeout_ms = 120000\n");
 	struct test_bytes photo = slow_photo();
 	struct client clients[12];
 
@@ -96,7 +98,8 @@ Test(load, workers_share_the_work)
 
 Test(load, term_finishes_running_and_waiting_requests)
 {
-	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\n");
+	struct test_daemon daemon =
+	        test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\nqueue_timeout_ms = 120000\n");
 	struct test_bytes photo = slow_photo();
 	static const char begin[] = "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
 	                            "image/jpeg\r\nContent-Length: %zu\r\n\r\n";

@@ -15,7 +15,7 @@
 
 struct shared {
 	struct fm_pool *pool;
-	atomic_long accepted, done;
+	atomic_long accepted, done, refused;
 };
 
 static struct shared shared;
@@ -24,6 +24,14 @@ static struct shared shared;
 static void work(void *resource, void *job)
 {
 	++*(long *)resource;
+	atomic_fetch_add((atomic_long *)job, 1);
+}
+
+/* Patience is short, so that this happens too; both count what becomes of a job. */
+static void refuse(void *job, double waited_s)
+{
+	(void)waited_s;
+	atomic_fetch_add(&shared.refused, 1);
 	atomic_fetch_add((atomic_long *)job, 1);
 }
 
@@ -45,8 +53,11 @@ int main(void)
 		long counts[WORKERS] = {0}, total = 0;
 		void *resources[WORKERS];
 		pthread_t submitters[SUBMITTERS];
-		const struct fm_pool_options options = {
-		        .workers = WORKERS, .queue_length = 8, .resources = resources, .work = work};
+		const struct fm_pool_options options = {.workers = WORKERS,
+		        .limits = {.queue_length = 8, .timeout_s = 1e-4, .overload_wait_s = 1e-5},
+		        .resources = resources,
+		        .work = work,
+		        .refuse = refuse};
 
 		shared = (struct shared){0};
 		for (int i = 0; i < WORKERS; i++)
@@ -66,7 +77,7 @@ int main(void)
 		for (int i = 0; i < WORKERS; i++)
 			total += counts[i];
 		if (done != atomic_load(&shared.done) || done != atomic_load(&shared.accepted) ||
-		        done != total) {
+		        done != total + atomic_load(&shared.refused)) {
 			fprintf(stderr, "round %d: %ld accepted, %ld done at the stop, %ld by workers\n",
 			        round, atomic_load(&shared.accepted), done, total);
 			return EXIT_FAILURE;

@@ -2,10 +2,12 @@
 
 #include <criterion/criterion.h>
 
+#include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -27,6 +29,12 @@ static void work(void *resource, void *job)
 	atomic_fetch_add(&bench.done, 1);
 }
 
+static void refuse(void *job, double waited_s)
+{
+	cr_expect_gt(waited_s, 0);
+	atomic_fetch_add((atomic_int *)job, 1);
+}
+
 static struct fm_pool *create(size_t workers, size_t queue_length)
 {
 	static void *resources[2];
@@ -36,8 +44,11 @@ static struct fm_pool *create(size_t workers, size_t queue_length)
 	sem_init(&bench.gate, 0, 0);
 	resources[0] = &bench.resources_seen[0];
 	resources[1] = &bench.resources_seen[1];
-	const struct fm_pool_options options = {
-	        .workers = workers, .queue_length = queue_length, .resources = resources, .work = work};
+	const struct fm_pool_options options = {.workers = workers,
+	        .limits = {.queue_length = queue_length, .timeout_s = INFINITY, .overload_wait_s = INFINITY},
+	        .resources = resources,
+	        .work = work,
+	        .refuse = refuse};
 	cr_assert_eq(fm_pool_create(&options, &pool, NULL), FM_OK);
 	return pool;
 }
@@ -75,6 +86,170 @@ Test(pool, each_worker_has_its_own_resource)
 	for (int i = 0; i < 2; i++)
 		sem_post(&bench.gate);
 	fm_pool_free(pool);
+}
+
+/* Notes the order in which jobs run: a job is a pointer to its number. */
+static int order[64], order_count;
+
+static void note(void *resource, void *job)
+{
+	(void)resource;
+	sem_post(&bench.running);
+	sem_wait(&bench.gate);
+	order[order_count++] = *(int *)job;
+}
+
+static struct fm_pool *create_noting(size_t queue_length, double timeout_s, double overload_wait_s)
+{
+	static void *resources[1];
+	struct fm_pool *pool = NULL;
+	const struct fm_pool_options options = {.workers = 1,
+	        .limits = {.queue_length = queue_length,
+	                .timeout_s = timeout_s,
+	                .overload_wait_s = overload_wait_s},
+	        .resources = resources,
+	        .work = note,
+	        .refuse = refuse};
+
+	sem_init(&bench.running, 0, 0);
+	sem_init(&bench.gate, 0, 0);
+	cr_assert_eq(fm_pool_create(&options, &pool, NULL), FM_OK);
+	return pool;
+}
+
+static void submit_numbers(struct fm_pool *pool, int *numbers, int count)
+{
+	for (int i = 0; i < count; i++) {
+		numbers[i] = i;
+		cr_assert_eq(fm_pool_submit(pool, &numbers[i], NULL), FM_OK, "%d", i);
+		if (i == 0)
+			sem_wait(&bench.running);
+	}
+}
+
+Test(pool, first_come_first_served)
+{
+	struct fm_pool *pool = create_noting(8, INFINITY, INFINITY);
+	int numbers[6];
+
+	submit_numbers(pool, numbers, 6);
+	for (int i = 0; i < 6; i++)
+		sem_post(&bench.gate);
+	fm_pool_free(pool);
+	for (int i = 0; i < 6; i++)
+		cr_expect_eq(order[i], i);
+}
+
+Test(pool, the_newest_first_once_the_queue_ran_full)
+{
+	struct fm_pool *pool = create_noting(4, INFINITY, INFINITY);
+	int numbers[5], extra = 9;
+
+	submit_numbers(pool, numbers, 5);
+	cr_expect_eq(fm_pool_submit(pool, &extra, NULL), FM_E_BUSY);
+	for (int i = 0; i < 5; i++)
+		sem_post(&bench.gate);
+	fm_pool_free(pool);
+	const int expected[] = {0, 4, 3, 2, 1};
+	for (int i = 0; i < 5; i++)
+		cr_expect_eq(order[i], expected[i], "%d: %d", i, order[i]);
+}
+
+Test(pool, in_turn_again_a_second_later)
+{
+	struct fm_pool *pool = create_noting(4, INFINITY, INFINITY);
+	int numbers[5], again[4], extra = 9;
+
+	submit_numbers(pool, numbers, 5);
+	cr_expect_eq(fm_pool_submit(pool, &extra, NULL), FM_E_BUSY);
+	for (int i = 0; i < 5; i++)
+		sem_post(&bench.gate);
+	for (int i = 0; i < 4; i++)
+		sem_wait(&bench.running);
+	usleep(1100000);
+	order_count = 0;
+	submit_numbers(pool, again, 4);
+	for (int i = 0; i < 4; i++)
+		sem_post(&bench.gate);
+	fm_pool_free(pool);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(order[i], i, "%d: %d", i, order[i]);
+}
+
+Test(pool, who_waited_too_long_is_refused)
+{
+	struct fm_pool *pool = create_noting(8, 0.02, INFINITY);
+	atomic_int late[3] = {0};
+	int first = 0;
+
+	cr_assert_eq(fm_pool_submit(pool, &first, NULL), FM_OK);
+	sem_wait(&bench.running);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(fm_pool_submit(pool, &late[i], NULL), FM_OK);
+	usleep(40000);
+	sem_post(&bench.gate);
+	fm_pool_free(pool);
+	cr_expect_eq(order_count, 1, "%d jobs ran", order_count);
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(late[i], 1);
+}
+
+static void run_and_wait(struct fm_pool *pool, int *job, long ms)
+{
+	cr_assert_eq(fm_pool_submit(pool, job, NULL), FM_OK);
+	sem_wait(&bench.running);
+	usleep((useconds_t)ms * 1000);
+	sem_post(&bench.gate);
+}
+
+/* Jobs of a millisecond make the mean; then one takes long. Without overload nobody minds. */
+Test(pool, under_overload_patience_is_short)
+{
+	for (int full = 0; full < 2; full++) {
+		struct fm_pool *pool = create_noting(full ? 3 : 4, INFINITY, 0.02);
+		atomic_int waiting[3] = {0};
+		int quick = 0, slow = 0, extra = 0;
+		order_count = 0;
+		for (int i = 0; i < 20; i++)
+			run_and_wait(pool, &quick, 1);
+		cr_assert_eq(fm_pool_submit(pool, &slow, NULL), FM_OK);
+		sem_wait(&bench.running);
+		for (int i = 0; i < 3; i++)
+			cr_assert_eq(fm_pool_submit(pool, &waiting[i], NULL), FM_OK);
+		if (full)
+			cr_expect_eq(fm_pool_submit(pool, &extra, NULL), FM_E_BUSY);
+		usleep(300000);
+		for (int i = 0; i < 4; i++)
+			sem_post(&bench.gate);
+		fm_pool_free(pool);
+		cr_expect_eq(waiting[0] + waiting[1], full ? 2 : 0, "the oldest");
+		cr_expect_eq(waiting[2], 0, "the newest is worked on: no worker idles");
+		cr_expect_eq(order_count, full ? 22 : 24, "%d jobs ran", order_count);
+	}
+}
+
+Test(pool, limits_change_while_jobs_wait)
+{
+	struct fm_pool *pool = create_noting(2, INFINITY, INFINITY);
+	const struct fm_pool_limits longer = {
+	        .queue_length = 5, .timeout_s = INFINITY, .overload_wait_s = INFINITY};
+	const struct fm_pool_limits shorter = {
+	        .queue_length = 1, .timeout_s = INFINITY, .overload_wait_s = INFINITY};
+	int numbers[6] = {0, 1, 2, 3, 4, 5};
+
+	submit_numbers(pool, numbers, 3);
+	cr_assert_eq(fm_pool_set_limits(pool, &longer, NULL), FM_OK);
+	for (int i = 3; i < 6; i++) {
+		numbers[i] = i;
+		cr_expect_eq(fm_pool_submit(pool, &numbers[i], NULL), FM_OK, "%d", i);
+	}
+	cr_expect_eq(fm_pool_submit(pool, &numbers[0], NULL), FM_E_BUSY);
+	cr_assert_eq(fm_pool_set_limits(pool, &shorter, NULL), FM_OK);
+	cr_expect_eq(fm_pool_submit(pool, &numbers[0], NULL), FM_E_BUSY);
+	for (int i = 0; i < 6; i++)
+		sem_post(&bench.gate);
+	fm_pool_free(pool);
+	cr_expect_eq(order_count, 6, "what waited stays: %d", order_count);
 }
 
 static void *stop(void *pool)
