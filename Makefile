@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check check-arm64 check-quantized demo models format check-format install-deps bench bench-peers bench-search bench-search-peers
+SELF_SUFFICIENT := help clean check check-arm64 check-quantized report-quantization demo models format check-format install-deps bench bench-peers bench-search bench-search-peers
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -247,7 +247,7 @@ check-asan: models demo-photos ## the tests under the address and undefined-beha
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
-.PHONY: fuzz fuzz-build fuzz-replay report-rates bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
+.PHONY: fuzz fuzz-build fuzz-replay report-rates report-quantization bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
 	@scripts/install-deps.sh fuzz
@@ -278,6 +278,11 @@ bench-search-peers: ## exact search here and in FAISS, in turns (JSON=1, CPU=cor
 	@scripts/install-deps.sh bench-peers $(QUIET)
 	@$(SUBMAKE) all $(QUIET)
 	@tests/bench/search.py $(B) --peers $(if $(JSON),--json)
+
+report-quantization: ## write the table of docs/QUANTIZATION.md: accuracy, cosine, size, time (FM_SHARED_DATA, CPU=core)
+	@scripts/install-deps.sh bench
+	@$(SUBMAKE) all models
+	@tests/bench/quantization.py $(B) --write
 
 bench-kernels: $(B)/tests/bench/bench_kernels ## time every kernel on the shapes of the default networks
 	@$<
