@@ -144,23 +144,19 @@ static enum fm_status lock_gallery(struct fm_app *app, const char *gallery_path,
 	return FM_OK;
 }
 
-static enum fm_status add_to_index(void *context, int64_t collection_key, int64_t person_key,
-        int64_t face_key, const float *embedding, size_t dim, struct fm_error *err)
+static enum fm_status add_to_index(void *context, const struct fm_embedding_owner *owners,
+        const float *embeddings, size_t count, size_t dim, struct fm_error *err)
 {
 	struct fm_app *app = context;
+	enum fm_status status = FM_OK;
 
 	if (dim != app->models->embedding->dim)
 		return fm_fail(err, FM_E_CORRUPT, "face %" PRId64 " has %zu dimensions, its model has %zu",
-		        face_key, dim, app->models->embedding->dim);
-	return fm_index_add(app->index, collection_key, person_key, face_key, embedding, err);
-}
-
-static enum fm_status fill_index(struct fm_app *app, struct fm_error *err)
-{
+		        owners[0].face_key, dim, app->models->embedding->dim);
 	fm_index_begin(app->index);
-	enum fm_status status =
-	        fm_gallery_embedding_each(app->gallery, fm_app_model(app), add_to_index, app, err);
-
+	for (size_t i = 0; !status && i < count; i++)
+		status = fm_index_add(app->index, owners[i].collection_key, owners[i].person_key,
+		        owners[i].face_key, embeddings + i * dim, err);
 	fm_index_commit(app->index);
 	return status;
 }
@@ -193,7 +189,7 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 		status =
 		        fm_index_create(app->models->embedding->dim, fetch_embeddings, app, &app->index, err);
 	if (!status)
-		status = fill_index(app, err);
+		status = fm_gallery_embedding_load(app->gallery, fm_app_model(app), add_to_index, app, err);
 	if (!status)
 		status = fm_gallery_foreign_faces(app->gallery, fm_app_model(app), &foreign, err);
 	if (status)

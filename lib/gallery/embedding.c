@@ -136,7 +136,7 @@ enum fm_status fm_model_find(struct fm_connection *connection, const char *model
 }
 
 /* Columns: the face's key, its embedding, the seal, its id. */
-static enum fm_status read_embedding(
+enum fm_status fm_embedding_read(
         struct fm_query *query, const char *model, size_t dim, float *ret_embedding, struct fm_error *err)
 {
 	/* The blob first: asking for the size before it would be undefined. */
@@ -166,15 +166,15 @@ enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char 
 	if (status == FM_OK)
 		status = fm_model_find(reader.connection, model, &model_key, &dim, err);
 	if (status == FM_OK)
-		status = fm_query_start(
-		        &query, reader.connection, FM_SQL_EMBEDDING_EACH, FM_PARAMS(FM_INT(model_key)), err);
+		status = fm_query_start(&query, reader.connection, FM_SQL_EMBEDDING_RANGE,
+		        FM_PARAMS(FM_INT(model_key), FM_INT(0), FM_INT(INT64_MAX)), err);
 	while (status == FM_OK) {
 		bool row;
 
 		status = fm_query_next(&query, &row, err);
 		if (status != FM_OK || !row)
 			break;
-		status = read_embedding(&query, model, dim, embedding, err);
+		status = fm_embedding_read(&query, model, dim, embedding, err);
 		if (status == FM_OK)
 			status = visit(context, sqlite3_column_int64(query.statement, 4),
 			        sqlite3_column_int64(query.statement, 5),
@@ -218,7 +218,7 @@ enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t 
 		if (count == (size_t)person.faces)
 			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
 			        (long long)person_key);
-		status = read_embedding(&query, model, dim, embeddings + count * dim, err);
+		status = fm_embedding_read(&query, model, dim, embeddings + count * dim, err);
 		count += status == FM_OK;
 	}
 	if (status != FM_OK)
@@ -248,7 +248,7 @@ enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char
 		if (status == FM_OK)
 			status = fm_query_next(&query, &ret_found[i], err);
 		if (status == FM_OK && ret_found[i])
-			status = read_embedding(&query, model, dim, ret_embeddings + i * dim, err);
+			status = fm_embedding_read(&query, model, dim, ret_embeddings + i * dim, err);
 	}
 	return status;
 }

@@ -203,6 +203,19 @@ typedef enum fm_status (*fm_embedding_visit)(void *context, int64_t collection_k
         int64_t face_key, const float *embedding, size_t dim, struct fm_error *err);
 enum fm_status fm_gallery_embedding_each(struct fm_gallery *gallery, const char *model,
         fm_embedding_visit visit, void *context, struct fm_error *err);
+/*
+ * The same for a start that has to be quick: on several threads, in blocks, in no order. `visit` is called by
+ * several threads at once; what it is given is valid during the call. Faces that come or go meanwhile may be
+ * among them or not.
+ */
+struct fm_embedding_owner {
+	int64_t collection_key, person_key, face_key;
+};
+typedef enum fm_status (*fm_embedding_block_visit)(void *context, const struct fm_embedding_owner *owners,
+        const float *embeddings, size_t count, size_t dim, struct fm_error *err);
+enum fm_status fm_gallery_embedding_load(struct fm_gallery *gallery, const char *model,
+        fm_embedding_block_visit visit, void *context, struct fm_error *err);
+
 /* Embeddings of one person under a model, for 1:1 verification. *ret_embeddings is [count][dim], free() it.
  */
 enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t person_key, const char *model,

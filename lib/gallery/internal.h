@@ -104,4 +104,8 @@ enum fm_status fm_audit_check_actor(const char *actor, struct fm_error *err);
 enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,
         size_t *ret_dim, struct fm_error *err);
 
+/* Of a row whose columns are: the face's key, its embedding, the seal, its id. */
+enum fm_status fm_embedding_read(
+        struct fm_query *query, const char *model, size_t dim, float *ret_embedding, struct fm_error *err);
+
 #endif

@@ -87,10 +87,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_EMBEDDING_OF_FACE] =
                 {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */
-        [FM_SQL_EMBEDDING_EACH] =
-                {"SELECT key, embedding, seal, id, collection, person FROM faces WHERE model = ?1"
-                 " ORDER BY key",
-                        .scans = true},
+        [FM_SQL_EMBEDDING_RANGE] = {"SELECT key, embedding, seal, id, collection, person FROM faces"
+                                    " WHERE model = ?1 AND key >= ?2 AND key < ?3 ORDER BY key"},
+        [FM_SQL_FACE_LAST] = {"SELECT max(key) FROM faces"},
 
         /* A handful of rows: one a key that was ever used. */
         [FM_SQL_SEAL_LIST] = {"SELECT key, id, retired_at_ms FROM seals ORDER BY key", .scans = true},

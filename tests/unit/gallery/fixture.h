@@ -81,6 +81,12 @@ static inline void setup(void)
 	open_gallery();
 }
 
+static inline void setup_fast(void)
+{
+	make_fast_directory();
+	open_gallery();
+}
+
 static inline void teardown(void)
 {
 	close_gallery();

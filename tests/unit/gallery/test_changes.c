@@ -2,8 +2,9 @@
 #include "tests/unit/gallery/fixture.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 
-TestSuite(changes, .init = setup, .fini = teardown);
+TestSuite(changes, .init = setup_fast, .fini = teardown);
 
 Test(changes, crops)
 {
@@ -199,4 +200,60 @@ Test(changes, deletions_are_audited)
 	free(records);
 	fails(FM_E_INVALID, fm_gallery_audit_list(gallery, 0, 0, &records, &count, &error));
 	fm_collection_done(&staff);
+}
+
+/* ---- reading everything at start --------------------------------------------------------------------------
+ */
+
+enum { LOADED_MAX = 4000 };
+
+struct loaded {
+	pthread_mutex_t lock;
+	size_t count, stop_after;
+	bool seen[LOADED_MAX];
+};
+
+static enum fm_status load_block(void *context, const struct fm_embedding_owner *owners,
+        const float *embeddings, size_t count, size_t dim, struct fm_error *err)
+{
+	struct loaded *loaded = context;
+	enum fm_status status = FM_OK;
+
+	pthread_mutex_lock(&loaded->lock);
+	for (size_t i = 0; i < count && status == FM_OK; i++) {
+		float expected[DIM];
+
+		fill_embedding(expected, DIM, (uint64_t)owners[i].face_key);
+		cr_assert_eq(dim, DIM);
+		cr_expect_arr_eq(embeddings + i * dim, expected, sizeof(expected));
+		cr_expect_not(loaded->seen[owners[i].face_key], "twice");
+		cr_expect_eq(owners[i].collection_key, home);
+		loaded->seen[owners[i].face_key] = true;
+		if (++loaded->count == loaded->stop_after)
+			status = fm_fail(err, FM_E_CANCELLED, "enough");
+	}
+	pthread_mutex_unlock(&loaded->lock);
+	return status;
+}
+
+Test(changes, every_embedding_is_loaded_once, .timeout = 60)
+{
+	static struct loaded loaded = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	char ids[LOADED_MAX][FM_UUID_TEXT];
+	size_t expected = 0;
+
+	ok(fm_gallery_embedding_load(gallery, MODEL, load_block, &loaded, &error));
+	cr_expect_eq(loaded.count, 0, "an empty gallery");
+	for (uint64_t key = 1; key < 1400; key++)
+		enroll(home, "Ann", key, ids[key]); /* the face's key is its seed */
+	for (uint64_t key = 5; key < 1400; key += 100, expected++)
+		ok(fm_gallery_face_delete(gallery, home, ids[key], "test", &error));
+	expected = 1399 - expected;
+	ok(fm_gallery_embedding_load(gallery, MODEL, load_block, &loaded, &error));
+	cr_expect_eq(loaded.count, expected);
+	memset(loaded.seen, 0, sizeof(loaded.seen));
+	loaded.stop_after = loaded.count + 600;
+	fails(FM_E_CANCELLED, fm_gallery_embedding_load(gallery, MODEL, load_block, &loaded, &error));
+	cr_expect_str_eq(error.message, "enough");
+	ok(fm_gallery_embedding_load(gallery, "never@seen", load_block, &loaded, &error));
 }
