@@ -10,6 +10,7 @@ thread each; embeddings are random unit vectors of 512 numbers in both, not the 
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from common import BenchError, cpu_name, median, pin_from_environment, say  # no
 
 DIM = 512
 TOP = 10
-ISAS = ("avx512vnni", "avx512vlvnni", "avxvnni", "avx2", "sse41", "neondot", "neon", "scalar")
+ISAS = ("neondot", "neon", "scalar") if platform.machine() == "aarch64" else (
+    "avx512vnni", "avx512vlvnni", "avxvnni", "avx2", "sse41", "scalar")
 
 
 def ours(build, faces, probes, seconds, isa=None):
