@@ -251,6 +251,18 @@ check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
 .PHONY: fuzz fuzz-build fuzz-replay report-rates report-quantization bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
+.PHONY: soak check-valgrind
+MINUTES ?= 20
+soak: models demo-photos ## live with the daemon for MINUTES=20 as good and bad clients do; nothing may grow or get lost
+	@scripts/install-deps.sh bench
+	@$(SUBMAKE) all
+	@tests/soak/soak.py $(B) --minutes $(MINUTES)
+
+check-valgrind: models demo-photos ## the daemon through its life under valgrind: no leak, no uninitialised read
+	@scripts/install-deps.sh valgrind
+	@$(SUBMAKE) all
+	@tests/soak/valgrind.sh $(B)
+
 FUZZ_SECONDS ?= 60
 fuzz: ## run each fuzz harness for FUZZ_SECONDS (clang); a crashing input belongs into the corpus
 	@scripts/install-deps.sh fuzz

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a purpose needs, and only those that are missing.
 #
-#   scripts/install-deps.sh [build|models|test|contract|demo|coverage|fuzz|format|arm64|bench|bench-peers]...  (default: build)
+#   scripts/install-deps.sh [build|models|test|contract|demo|coverage|fuzz|valgrind|format|arm64|bench|bench-peers]...  (default: build)
 #
 # Not root and no sudo: says what it would install and stops. FM_NO_INSTALL=1: checks and says, never installs.
 # Exit status: 0 when everything is there at the end.
@@ -23,12 +23,13 @@ needs_of() {
 	demo) echo "$build $models curl?curl" ;;
 	coverage) echo "$(needs_of test) gcovr?gcovr" ;;
 	fuzz) echo "$build clang?clang" ;;
+	valgrind) echo "$build $models curl?curl valgrind?valgrind" ;;
 	arm64) echo "$build $models gcc-aarch64-linux-gnu?aarch64-linux-gnu-gcc qemu-user?qemu-aarch64" ;;
 	format) echo "clang-format?clang-format" ;;
 	bench) echo "$build $models python3?/usr/bin/python3" ;;
 	bench-peers) echo "$(needs_of bench) python3-opencv python3-onnx python3-numpy python3-faiss libopenblas0" ;;
 	*)
-		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz format arm64 bench bench-peers)" >&2
+		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz valgrind format arm64 bench bench-peers)" >&2
 		exit 2
 		;;
 	esac
