@@ -220,6 +220,18 @@ Test(gallery, faces_come_and_go)
 	ok(fm_gallery_foreign_faces(gallery, MODEL, &key, &error));
 	cr_expect_eq(key, 1);
 
+	float fetched[2][DIM];
+	bool found_faces[2];
+	const int64_t face_keys[] = {999, face.key};
+	ok(fm_gallery_face_embeddings(gallery, MODEL, DIM, face_keys, 2, fetched[0], found_faces, &error));
+	cr_expect(!found_faces[0] && found_faces[1]);
+	cr_expect_arr_eq(fetched[1], embedding, sizeof(embedding));
+	ok(fm_gallery_face_embeddings(
+	        gallery, "never@seen", DIM, face_keys, 2, fetched[0], found_faces, &error));
+	cr_expect(!found_faces[0] && !found_faces[1]);
+	fails(FM_E_INVALID, fm_gallery_face_embeddings(
+	                            gallery, MODEL, DIM / 2, face_keys, 2, fetched[0], found_faces, &error));
+
 	ok(fm_gallery_face_get(gallery, home, face.id, &again, &error));
 	cr_expect_eq(again.key, face.key);
 	fm_face_record_done(&again);
