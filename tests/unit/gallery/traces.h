@@ -33,7 +33,8 @@ static inline void add_real(int64_t person_key, uint64_t seed, char *ret_id)
 	fm_face_record_done(&face);
 }
 
-/* How many of these embeddings the database or its log still show, by any of eight stretches of 64 bytes. */
+/* How many of these embeddings the database or its log still show, by any of eight stretches of 64 bytes,
+ * none of which a page ends in. */
 static inline size_t traces(const uint64_t *seeds, size_t count)
 {
 	static const char *const suffixes[] = {"", "-wal"};
@@ -47,7 +48,8 @@ static inline size_t traces(const uint64_t *seeds, size_t count)
 		for (size_t i = 0; bytes && i < count; i++) {
 			fill_embedding(embedding, DIM_REAL, seeds[i]);
 			for (size_t part = 0; part < 8; part++)
-				found += memmem(bytes, length, (char *)embedding + part * 256, 64) != NULL;
+				found += memmem(bytes, length, (char *)embedding + part * 256 + 128, 64) !=
+				         NULL;
 		}
 		free(bytes);
 	}
