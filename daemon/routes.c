@@ -34,6 +34,7 @@ const struct fm_route fm_routes[] = {
 	{"DELETE", "/v1/people/{}",         fm_handle_person_delete, 0,      ENROLL},
 	{"POST",   "/v1/people/{}/faces",   fm_handle_face_add,      PHOTO,  ENROLL},
 	{"GET",    "/v1/people/{}/faces",   fm_handle_faces_list,    0,      ENROLL},
+	{"GET",    "/v1/faces/{}",          fm_handle_face_get,      0,      ENROLL},
 	{"DELETE", "/v1/faces/{}",          fm_handle_face_delete,   0,      ENROLL},
 	{"GET",    "/v1/faces/{}/crop",     fm_handle_face_crop,     0,      ENROLL},
 	{"POST",   "/v1/enroll",            fm_handle_enroll,        PHOTO,  ENROLL},

@@ -28,6 +28,7 @@ enum fm_problem fm_handle_person_update(struct fm_exchange *exchange, struct fm_
 enum fm_problem fm_handle_person_delete(struct fm_exchange *exchange, struct fm_error *err);
 /* faces.c */
 enum fm_problem fm_handle_faces_list(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_face_get(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_face_delete(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_face_crop(struct fm_exchange *exchange, struct fm_error *err);
 /* enroll.c */

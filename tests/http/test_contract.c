@@ -108,6 +108,8 @@ static void people(struct test_daemon *daemon, const char *photo, size_t length)
 	test_expect_status(test_get(daemon, path), 200, "person");
 	test_expect_status(test_json(daemon, "PATCH", path, "{\"external_id\":null}"), 200, "update");
 	test_expect_problem(test_json(daemon, "PATCH", path, "{\"name\":1}"), 400, "bad_request", "update");
+	snprintf(path, sizeof(path), "/v1/faces/%s", face);
+	test_expect_status(test_get(daemon, path), 200, "a face");
 	snprintf(path, sizeof(path), "/v1/faces/%s/crop", face);
 	test_expect_status(test_get(daemon, path), 200, "crop");
 	snprintf(path, sizeof(path), "/v1/faces/%s", face);

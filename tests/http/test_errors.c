@@ -208,6 +208,7 @@ Test(errors, unknown_ids)
 	test_expect_problem(test_get(&daemon, "/v1/people/" NOBODY "/faces"), 404, "not_found", "faces");
 	test_expect_problem(test_photo(&daemon, "/v1/people/" NOBODY "/faces", png.data, png.length), 404,
 	        "not_found", "add a face");
+	test_expect_problem(test_get(&daemon, "/v1/faces/" NOBODY), 404, "not_found", "face");
 	test_expect_problem(test_delete(&daemon, "/v1/faces/" NOBODY), 404, "not_found", "delete face");
 	test_expect_problem(test_get(&daemon, "/v1/faces/" NOBODY "/crop"), 404, "not_found", "crop");
 	test_expect_problem(test_photo(&daemon, "/v1/verify?person=" NOBODY, png.data, png.length), 404,

@@ -435,8 +435,15 @@ Test(photos, crops_are_kept_where_asked_for)
 	json_t *json = test_take_json(
 	        test_photo(&daemon, "/v1/enroll?face=largest&name=Ann", photo, length), 201, "enrol");
 
-	snprintf(path, sizeof(path), "/v1/faces/%s/crop", text(json_object_get(json, "face"), "id"));
+	snprintf(path, sizeof(path), "/v1/faces/%s", text(json_object_get(json, "face"), "id"));
+	json_t *one = test_take_json(test_get(&daemon, path), 200, "the face");
+
+	cr_expect_str_eq(text(json_object_get(one, "person"), "name"), "Ann");
+	cr_expect(json_equal(
+	        json_object_get(one, "quality"), json_object_get(json_object_get(json, "face"), "quality")));
+	json_decref(one);
 	json_decref(json);
+	strcat(path, "/crop");
 	struct test_reply reply = test_get(&daemon, path);
 
 	cr_expect_eq(reply.status, 200);
