@@ -233,25 +233,27 @@ static double bench_deletion(void)
 	return median(times_ms, deleted);
 }
 
-static enum fm_status visit(void *context, int64_t collection, int64_t person, int64_t face,
-        const float *embedding, size_t visited_dim, struct fm_error *err)
+static enum fm_status visit(void *context, const struct fm_embedding_owner *owners, const float *embeddings,
+        size_t count, size_t visited_dim, struct fm_error *err)
 {
-	(void)collection, (void)person, (void)face, (void)visited_dim, (void)err;
-	*(double *)context += (double)embedding[0];
+	(void)owners, (void)embeddings, (void)visited_dim, (void)err;
+	atomic_fetch_add((atomic_size_t *)context, count);
 	return FM_OK;
 }
 
 /* Opening and reading all of it. */
 static double bench_loading(const char *path)
 {
-	double times_ms[5], sum = 0;
+	double times_ms[5];
+	atomic_size_t read;
 
 	for (size_t i = 0; i < FM_ARRAY_SIZE(times_ms); i++) {
 		fm_gallery_close(gallery);
 		double begin = now_ms();
 
+		atomic_store(&read, 0);
 		if (fm_gallery_open(path, &gallery, &error) != FM_OK ||
-		        fm_gallery_embedding_each(gallery, MODEL, visit, &sum, &error) != FM_OK)
+		        fm_gallery_embedding_load(gallery, MODEL, visit, &read, &error) != FM_OK)
 			die("load");
 		times_ms[i] = now_ms() - begin;
 	}
