@@ -117,7 +117,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
 all: $(B)/facematchd $(B)/facematchctl ## build the daemon and facematchctl
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
 
 # ---- building -----------------------------------------------------------------------------------------------------
 ifeq ($(V),)
