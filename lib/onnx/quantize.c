@@ -399,7 +399,12 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Of a bias that another took the place of, nobody reads the old one. */
+static bool is_read(const char *const *names, size_t count, const char *name)
+{
+	return bsearch(&name, names, count, sizeof(*names), compare_names) != NULL;
+}
+
+/* Of a bias that another took the place of, nobody reads the old one: an initializer or a Constant node. */
 static enum fm_status drop_unread(Onnx__GraphProto *graph, struct fm_error *err)
 {
 	size_t count = graph->n_output, kept = 0;
@@ -417,11 +422,22 @@ static enum fm_status drop_unread(Onnx__GraphProto *graph, struct fm_error *err)
 			names[count++] = graph->node[i]->input[j];
 	qsort(names, count, sizeof(*names), compare_names);
 	for (size_t i = 0; i < graph->n_initializer; i++)
-		if (bsearch(&graph->initializer[i]->name, names, count, sizeof(*names), compare_names))
+		if (is_read(names, count, graph->initializer[i]->name))
 			graph->initializer[kept++] = graph->initializer[i];
 		else
 			onnx__tensor_proto__free_unpacked(graph->initializer[i], NULL);
 	graph->n_initializer = kept;
+	kept = 0;
+	for (size_t i = 0; i < graph->n_node; i++) {
+		Onnx__NodeProto *node = graph->node[i];
+
+		if (strcmp(node->op_type, "Constant") != 0 || node->n_output != 1 ||
+		        is_read(names, count, node->output[0]))
+			graph->node[kept++] = node;
+		else
+			onnx__node_proto__free_unpacked(node, NULL);
+	}
+	graph->n_node = kept;
 	return FM_OK;
 }
 
@@ -473,8 +489,6 @@ static enum fm_status quantize_graph(struct fm_onnx_edit *edit,
 	if (!status) {
 		drop_replaced(edit, &constants, model);
 		drop_notes(edit->message->graph);
-		if (options->tuned_count)
-			status = drop_unread(edit->message->graph, err);
 	}
 	return status ? status : fm_onnx_raise(edit, err);
 }
@@ -499,6 +513,7 @@ enum fm_status fm_onnx_quantize(const void *bytes, size_t length,
 	if ((status = fm_onnx_edit_start(&edit, quantized.model, message, err)) ||
 	        (status = quantize_graph(&edit, options, &quantized, err)) ||
 	        (status = fm_onnx_quantize_activations(&edit, options, &quantized, err)) ||
+	        (options->tuned_count && (status = drop_unread(message->graph, err))) ||
 	        (status = fm_onnx_pack(message, &quantized.bytes, &quantized.length, err)))
 		return status;
 	quantized.opset = quantized.model->opset < FM_ONNX_QUANTIZED_OPSET ? FM_ONNX_QUANTIZED_OPSET
