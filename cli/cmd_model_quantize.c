@@ -156,6 +156,9 @@ static int settle(const struct fm_command *command, const struct words *words, s
 		        command, "--activations: '%s' is neither dynamic nor static", words->activations);
 	if (job->is_static && !job->calibrate)
 		return fm_usage_error(command, "--activations static needs --calibrate DIR");
+	if (job->size.width && job->calibrate)
+		return fm_usage_error(command,
+		        "--size is for made-up inputs: with --calibrate, the manifest gives the size");
 	if (job->tunes && !job->calibrate)
 		return fm_usage_error(command, "--tune needs --calibrate DIR");
 	if (job->tunes && (job->options.per_tensor || job->options.asymmetric))
@@ -202,6 +205,7 @@ static int model_quantize_run(struct fm_call *call)
 	                .low = 1, .high = FM_CROPS_MAX},
 	        {"manifest", FM_OPTION_TEXT, &job.manifest, "NAME",
 	                "IN.onnx's own, for --calibrate (default: fr_feature)"},
+	        FM_OPTION_SIZE_ROW(&job.size),
 	        FM_OPTION_MODELS_ROW(&job.models_dir),
 	        {"json", FM_OPTION_FLAG, &as_json, NULL, "print one line of JSON"},
 	};

@@ -119,6 +119,8 @@ enum fm_status fm_crops_load(const char *dir, size_t most, const char *models_di
 	if (most > photos.count)
 		most = photos.count;
 	crops.elements = fm_net_input(models->embedding->net, 0)->elements;
+	crops.width_px = (size_t)models->embedding->width_px;
+	crops.height_px = (size_t)models->embedding->height_px;
 	crops.inputs = fm_calloc(most * crops.elements, sizeof(*crops.inputs));
 	if (!crops.inputs)
 		return fm_fail(err, FM_E_NOMEM, "no memory for %zu faces", most);

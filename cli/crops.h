@@ -9,9 +9,10 @@
 #define FM_CROPS_MAX 4096
 
 struct fm_crops {
-	size_t count, elements; /* inputs, and floats of each */
-	float *inputs;          /* [count][elements] */
-	size_t misses;          /* photos without a face, or not to be decoded */
+	size_t count, elements;     /* inputs, and floats of each */
+	float *inputs;              /* [count][elements] */
+	size_t misses;              /* photos without a face, or not to be decoded */
+	size_t width_px, height_px; /* of an input; 0: as the network's file says */
 };
 /* Wipes: they show faces. */
 void fm_crops_done(struct fm_crops *crops);

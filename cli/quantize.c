@@ -33,9 +33,10 @@ static void runners_done(struct runners *runners)
 }
 
 static enum fm_status load(const void *bytes, size_t length, enum fm_precision precision,
-        struct runner *runner, struct fm_error *err)
+        struct fm_size_px size, struct runner *runner, struct fm_error *err)
 {
-	const struct fm_net_options options = {.precision = precision};
+	const struct fm_net_options options = {
+	        .precision = precision, .input_height_px = size.height, .input_width_px = size.width};
 	enum fm_status status = fm_net_load_memory(bytes, length, &options, &runner->net, err);
 
 	if (!status)
@@ -115,17 +116,19 @@ static void measure(struct runners *runners, const struct fm_crops *crops, struc
 }
 
 enum fm_status fm_fidelity_measure(const void *original, size_t original_length, const void *quantized,
-        size_t quantized_length, const struct fm_crops *crops, struct fm_net **ret_net,
-        struct fm_fidelity **ret_fidelity, struct fm_error *err)
+        size_t quantized_length, const struct fm_crops *crops, struct fm_size_px size,
+        struct fm_net **ret_net, struct fm_fidelity **ret_fidelity, struct fm_error *err)
 {
 	fm_cleanup(runners_done) struct runners runners = {0};
 	struct runner *at = runners.at;
 	enum fm_status status;
 
-	if ((status = load(original, original_length, FM_FLOAT32, &at[ORIGINAL], err)))
+	if (crops)
+		size = (struct fm_size_px){crops->width_px, crops->height_px};
+	if ((status = load(original, original_length, FM_FLOAT32, size, &at[ORIGINAL], err)))
 		return status;
-	if ((status = load(quantized, quantized_length, FM_FLOAT32, &at[QUANTIZED_FLOAT32], err)) ||
-	        (status = load(quantized, quantized_length, FM_INT8, &at[QUANTIZED_INT8], err)))
+	if ((status = load(quantized, quantized_length, FM_FLOAT32, size, &at[QUANTIZED_FLOAT32], err)) ||
+	        (status = load(quantized, quantized_length, FM_INT8, size, &at[QUANTIZED_INT8], err)))
 		return fm_fail_prefix(err, status, "the quantized network");
 	if (!same_outputs(at[ORIGINAL].net, at[QUANTIZED_FLOAT32].net) ||
 	        !same_outputs(at[ORIGINAL].net, at[QUANTIZED_INT8].net))

@@ -2,6 +2,7 @@
 #ifndef FM_CLI_QUANTIZE_H
 #define FM_CLI_QUANTIZE_H
 
+#include "cli/cli.h"
 #include "cli/crops.h"
 #include "lib/nn/net.h"
 
@@ -17,12 +18,13 @@ struct fm_fidelity {
 
 /*
  * Loads both files from memory and compares them on the crops, or on made-up inputs when crops is NULL, with
- * a progress bar on a terminal. The crops are the original's inputs.
+ * a progress bar on a terminal. The crops are the original's inputs; made-up ones have the size, where the
+ * files leave theirs open.
  * *ret_fidelity[fm_net_output_count(*ret_net)] is the caller's to free(), *ret_net (the original, float32) to
  * fm_net_free(). Errors: fm_net_load_memory's; FM_E_INTERNAL when the outputs differ in number or size.
  */
 enum fm_status fm_fidelity_measure(const void *original, size_t original_length, const void *quantized,
-        size_t quantized_length, const struct fm_crops *crops, struct fm_net **ret_net,
-        struct fm_fidelity **ret_fidelity, struct fm_error *err);
+        size_t quantized_length, const struct fm_crops *crops, struct fm_size_px size,
+        struct fm_net **ret_net, struct fm_fidelity **ret_fidelity, struct fm_error *err);
 
 #endif

@@ -51,7 +51,7 @@ static enum fm_status compare(struct fm_quantize_job *job, const struct fm_onnx_
 	fm_net_free(job->net);
 	job->net = NULL;
 	return fm_fidelity_measure(job->bytes, job->length, quantized->bytes, quantized->length,
-	        job->calibrate ? &job->compared : NULL, &job->net, ret_fidelity, err);
+	        job->calibrate ? &job->compared : NULL, job->size, &job->net, ret_fidelity, err);
 }
 
 /* Ranges and tuned weights have the names of the first result, which lives until they are done. */

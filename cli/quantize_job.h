@@ -13,7 +13,8 @@ struct fm_quantize_job {
 	const char *in, *out;
 	const char *calibrate, *models_dir, *manifest; /* calibrate: a directory, or NULL */
 	long photos;
-	bool is_static, tunes; /* they need calibrate */
+	struct fm_size_px size; /* of made-up inputs, where the file leaves it open */
+	bool is_static, tunes;  /* they need calibrate */
 	struct fm_range_rule rule;
 	struct fm_onnx_quantize_options options; /* its ranges and tuned weights are the job's to set */
 

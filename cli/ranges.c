@@ -101,7 +101,9 @@ enum fm_status fm_ranges_measure(const void *bytes, size_t length, const struct 
 	const size_t most = quantized->weight_count + 1;
 	fm_autofree const char **names = fm_calloc(most, sizeof(*names));
 	fm_autofree void *tapped = NULL;
-	const struct fm_net_options options = {.precision = FM_FLOAT32};
+	const struct fm_net_options options = {.precision = FM_FLOAT32,
+	        .input_height_px = crops->height_px,
+	        .input_width_px = crops->width_px};
 	size_t tapped_length;
 	enum fm_status status;
 

@@ -135,10 +135,12 @@ static void source_done(struct source *source)
 	*source = (struct source){0};
 }
 
-static enum fm_status open_source(
-        const void *bytes, size_t length, const char *input, struct source *source, struct fm_error *err)
+static enum fm_status open_source(const void *bytes, size_t length, const char *input,
+        const struct fm_crops *crops, struct source *source, struct fm_error *err)
 {
-	const struct fm_net_options options = {.precision = FM_FLOAT32};
+	const struct fm_net_options options = {.precision = FM_FLOAT32,
+	        .input_height_px = crops->height_px,
+	        .input_width_px = crops->width_px};
 	fm_autofree void *tapped = NULL;
 	size_t tapped_length;
 	enum fm_status status;
@@ -196,9 +198,11 @@ static enum fm_status open_layer(struct tuner *tuner, struct layer *layer, struc
 	options.tuned_count = tuner->tuning.count;
 	if ((status = fm_onnx_quantize(
 	             tuner->bytes, tuner->length, &options, PARSED_BYTES_MAX, &quantized, err)) ||
-	        (status = open_source(tuner->bytes, tuner->length, input, &layer->sources[ORIGINAL], err)))
+	        (status = open_source(
+	                 tuner->bytes, tuner->length, input, tuner->crops, &layer->sources[ORIGINAL], err)))
 		return status;
-	return open_source(quantized.bytes, quantized.length, input, &layer->sources[QUANTIZED], err);
+	return open_source(
+	        quantized.bytes, quantized.length, input, tuner->crops, &layer->sources[QUANTIZED], err);
 }
 
 /* False: a layer that is not tuned. */

@@ -120,6 +120,36 @@ Test(model_quantize, refuses_and_then_writes_nothing)
 	cr_expect_eq(fm_file_read(out, 1 << 20, &left, &length, NULL), FM_E_NOT_FOUND);
 }
 
+Test(model_quantize, what_the_file_leaves_open_is_given)
+{
+	char model[TEST_CTL_PATH], out[TEST_CTL_PATH];
+	struct test_onnx *b = test_onnx_new(13);
+	float weights[16 * 3 * 9];
+	size_t length;
+
+	test_onnx_noise(weights, FM_ARRAY_SIZE(weights), 7);
+	test_onnx_input(b, "x", 4, (int64_t[]){1, 3, -1, -1});
+	test_onnx_floats(b, "w", 4, (int64_t[]){16, 3, 3, 3}, weights);
+	test_onnx_node(b, "Conv", "x,w", "y");
+	test_onnx_output(b, "y");
+	fm_autofree uint8_t *bytes = test_onnx_take(b, &length);
+	test_ctl_write("open.onnx", bytes, length);
+	test_ctl_path("open.onnx", model);
+	test_ctl_path("out.onnx", out);
+	test_ctl_expect_failure(
+	        test_ctl_run("model", "quantize", model, out, NULL), "give an input height and width");
+	struct test_ctl_result result =
+	        test_ctl_run("model", "quantize", "--size", "24x16", "--json", model, out, NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	const json_t *output = json_array_get(json_object_get(json, "outputs"), 0);
+	cr_expect_gt(test_ctl_number(output, "int8_cosine_min"), 0.999);
+	json_decref(json);
+	test_ctl_result_done(&result);
+	/* The file written leaves it open, too. */
+	test_ctl_expect_failure(test_ctl_run("model", "inspect", out, NULL), "leaves its height open");
+}
+
 /* faces/ALICE/sample3.jpg and a photo that shows nobody. */
 static const char *make_faces(char path[TEST_CTL_PATH])
 {
@@ -235,6 +265,7 @@ Test(model_quantize, called_wrongly)
 	        {"--method", "mse", "--method is for --activations static"},
 	        {"--percentile", "99", "--percentile is for --method percentile"},
 	        {"--tune", "--json", "--tune needs --calibrate"},
+	        {"--size", "24", "--size"},
 	};
 
 	for (size_t i = 0; i < FM_ARRAY_SIZE(cases); i++)
@@ -245,6 +276,9 @@ Test(model_quantize, called_wrongly)
 	        test_ctl_run("model", "quantize", "--activations", "static", "--calibrate", ".", "--method",
 	                "magic", "a.onnx", "b.onnx", NULL),
 	        "none of minmax, percentile");
+	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "--size", "24x16", "--calibrate", ".",
+	                                    "a.onnx", "b.onnx", NULL),
+	        "the manifest gives the size");
 	test_ctl_expect_usage_error(test_ctl_run("model", "quantize", "--tune", "--calibrate", ".", "--per",
 	                                    "tensor", "a.onnx", "b.onnx", NULL),
 	        "goes with neither");
