@@ -121,12 +121,14 @@ static enum fm_problem check_scope(const struct fm_key *key, const struct fm_rou
 		        fm_role_name(route->role), fm_role_name(key->role));
 		return FM_PROBLEM_FORBIDDEN;
 	}
-	if (!key->collection_count || (route->flags & FM_ROUTE_NO_COLLECTION))
+	if (!key->collection_count)
 		return FM_PROBLEM_NONE;
 	if (route->flags & FM_ROUTE_NAMES_COLLECTION)
 		collection = request->parameters[0];
 	else if (route->role == FM_ROLE_ADMIN)
-		collection = NULL;
+		collection = NULL; /* what says nothing else reaches all of them: a backup, the audit */
+	else if (route->flags & FM_ROUTE_NO_COLLECTION)
+		return FM_PROBLEM_NONE;
 	else if (!collection)
 		collection = FM_GALLERY_DEFAULT_COLLECTION;
 	if (collection && fm_key_covers(key, collection))

@@ -40,7 +40,7 @@ enum fm_route_flags {
 	 * What a key that is bound to collections may do follows from ?collection=, and on routes for admins,
 	 * which reach all of them, nothing, unless:
 	 */
-	FM_ROUTE_NO_COLLECTION = 1 << 3,    /* concerns none */
+	FM_ROUTE_NO_COLLECTION = 1 << 3,    /* concerns none; not for admins' routes */
 	FM_ROUTE_NAMES_COLLECTION = 1 << 4, /* the path's parameter is its name */
 };
 

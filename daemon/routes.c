@@ -46,7 +46,7 @@ const struct fm_route fm_routes[] = {
 	{"DELETE", "/v1/collections/{}",    fm_handle_collection_delete, NAMES_COLLECTION, ADMIN},
 	{"GET",    "/v1/admin/audit",       fm_handle_audit_list,        0,                ADMIN},
 
-	{"POST",   "/v1/admin/backup",      fm_handle_backup, NO_COLLECTION, ADMIN},
+	{"POST",   "/v1/admin/backup",      fm_handle_backup, 0, ADMIN},
 };
 /* clang-format on */
 const size_t fm_route_count = FM_ARRAY_SIZE(fm_routes);

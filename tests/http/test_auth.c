@@ -137,6 +137,11 @@ Test(auth, keys_bound_to_a_collection)
 	        "all collections");
 	test_expect_status(
 	        ask(&daemon, "GET", "/v1/collections/staff", bound_admin.text, NULL), 200, "its own");
+	test_expect_problem(ask(&daemon, "POST", "/v1/admin/backup", bound_admin.text, "{}"), 403,
+	        "forbidden", "a copy of all collections");
+	test_expect_problem(ask(&daemon, "GET", "/v1/admin/audit", bound_admin.text, NULL), 403, "forbidden",
+	        "the audit of all collections");
+	test_expect_status(ask(&daemon, "GET", "/v1/admin/audit", admin.text, NULL), 200, "not bound");
 	test_expect_problem(ask(&daemon, "GET", "/v1/collections/default", bound_admin.text, NULL), 403,
 	        "forbidden", "not its own");
 	test_expect_status(ask(&daemon, "GET", "/v1/collections", admin.text, NULL), 200, "not bound");
