@@ -25,6 +25,20 @@ struct fm_member {
 	struct fm_error *err;
 };
 
+/* A read that has lasted is an export or the like, for which nobody else should wait. Under pool_lock. */
+static bool somebody_reads_long(const struct fm_gallery *gallery)
+{
+	int64_t now_ms = fm_monotonic_ms();
+
+	for (size_t i = 0; i < FM_GALLERY_READERS; i++) {
+		int64_t since_ms = gallery->readers[i].busy_since_ms;
+
+		if (since_ms && now_ms - since_ms > ERASE_WAIT_MS)
+			return true;
+	}
+	return false;
+}
+
 /* Keeps new readers out and waits for those at work; false, with nobody kept out, when they take longer. */
 static bool hold_readers(struct fm_gallery *gallery, int wait_ms)
 {
@@ -35,6 +49,10 @@ static bool hold_readers(struct fm_gallery *gallery, int wait_ms)
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&gallery->pool_lock);
+	if (somebody_reads_long(gallery)) {
+		pthread_mutex_unlock(&gallery->pool_lock);
+		return false;
+	}
 	gallery->held = true;
 	while (gallery->idle_count < FM_GALLERY_READERS &&
 	        pthread_cond_timedwait(&gallery->pool_changed, &gallery->pool_lock, &until) == 0)

@@ -24,6 +24,7 @@ struct fm_sealer;
 struct fm_connection {
 	sqlite3 *db;
 	sqlite3_stmt *statements[FM_SQL_COUNT];
+	int64_t busy_since_ms;          /* a reader's, monotonic; 0 while it is idle */
 	const struct fm_sealer *sealer; /* the gallery's, or NULL: rows are plain */
 };
 

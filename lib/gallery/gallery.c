@@ -183,9 +183,18 @@ void fm_gallery_close(struct fm_gallery *gallery)
 	free(gallery);
 }
 
+int64_t fm_monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void give_back(struct fm_gallery *gallery, struct fm_connection *connection)
 {
 	pthread_mutex_lock(&gallery->pool_lock);
+	connection->busy_since_ms = 0;
 	gallery->idle[gallery->idle_count++] = connection;
 	bool last_of_old = gallery->erase_owed && gallery->idle_count == FM_GALLERY_READERS;
 
@@ -203,6 +212,8 @@ enum fm_status fm_reader_begin(struct fm_gallery *gallery, struct fm_reader *rea
 	while (gallery->idle_count == 0 || gallery->held)
 		pthread_cond_wait(&gallery->pool_changed, &gallery->pool_lock);
 	struct fm_connection *connection = gallery->idle[--gallery->idle_count];
+
+	connection->busy_since_ms = fm_monotonic_ms();
 	pthread_mutex_unlock(&gallery->pool_lock);
 
 	enum fm_status status = fm_execute(connection, FM_SQL_BEGIN_READ, NULL, 0, err);

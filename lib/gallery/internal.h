@@ -60,6 +60,8 @@ enum fm_status fm_gallery_change(
 /* Empties the log; false: a reader needs it for longer than wait_ms, and it is owed. Under write_lock. */
 bool fm_erase_log(struct fm_gallery *gallery, int wait_ms);
 
+int64_t fm_monotonic_ms(void);
+
 /* A read transaction (one snapshot) on a connection of its own, from begin to done. */
 struct fm_reader {
 	struct fm_gallery *gallery;

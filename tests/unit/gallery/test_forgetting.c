@@ -5,7 +5,9 @@
 #include "tests/unit/gallery/traces.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <sqlite3.h>
+#include <time.h>
 
 TestSuite(forgetting, .init = make_fast_directory, .fini = remove_directory, .timeout = 120);
 
@@ -245,5 +247,73 @@ Test(forgetting, what_is_older_than_its_collection_keeps_expires)
 	fm_collection_done(&staff);
 	fm_collection_done(&visitors);
 	fm_person_done(&empty);
+	close_gallery();
+}
+
+/* ---- beside a long read -----------------------------------------------------------------------------------
+ */
+
+enum { DELETIONS = 20 };
+
+struct long_read {
+	char ids[DELETIONS][FM_UUID_TEXT];
+	bool begun;
+	double took_ms;
+};
+
+static void *delete_all(void *context)
+{
+	struct long_read *reading = context;
+	struct fm_error err;
+
+	for (int i = 0; i < DELETIONS; i++)
+		if (fm_gallery_face_delete(gallery, home, reading->ids[i], "test", &err) != FM_OK)
+			return NULL;
+	return context;
+}
+
+static enum fm_status linger(void *context, int64_t collection, int64_t person, int64_t face,
+        const float *embedding, size_t dim, struct fm_error *err)
+{
+	struct long_read *reading = context;
+	struct timespec begin, end;
+	pthread_t thread;
+	void *deleted;
+
+	(void)collection, (void)person, (void)face, (void)embedding, (void)dim, (void)err;
+	if (reading->begun)
+		return FM_OK;
+	reading->begun = true;
+	nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	cr_assert_eq(pthread_create(&thread, NULL, delete_all, reading), 0);
+	pthread_join(thread, &deleted);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	cr_expect_not_null(deleted);
+	reading->took_ms =
+	        (double)(end.tv_sec - begin.tv_sec) * 1e3 + (double)(end.tv_nsec - begin.tv_nsec) * 1e-6;
+	return FM_OK;
+}
+
+/* An export that lasts holds up neither deletions nor those who read beside it; its end empties the log. */
+Test(forgetting, does_not_wait_for_a_read_that_lasts)
+{
+	static struct long_read reading;
+	bool gone[FACES] = {false};
+
+	open_gallery();
+	struct fm_person person = create_person(home, "Ann");
+
+	for (uint64_t i = 0; i < DELETIONS + 5; i++) {
+		char id[FM_UUID_TEXT];
+
+		add(person.key, DIM, "{}", i, i < DELETIONS ? reading.ids[i] : id);
+		gone[i] = i < DELETIONS;
+	}
+	ok(fm_gallery_embedding_each(gallery, MODEL, linger, &reading, &error));
+	cr_expect(reading.begun);
+	cr_expect_lt(reading.took_ms, DELETIONS * 90, "each would wait for 100 ms");
+	cr_expect_eq(windows_left(gone, DIM), 0);
+	fm_person_done(&person);
 	close_gallery();
 }
