@@ -297,6 +297,7 @@ bench-search-peers: ## exact search here and in FAISS, in turns (JSON=1, CPU=cor
 report-quantization: ## write the table of docs/QUANTIZATION.md: accuracy, cosine, size, time (FM_SHARED_DATA, CPU=core)
 	@scripts/install-deps.sh bench
 	@$(SUBMAKE) all models
+	@scripts/fetch-onnxruntime.sh
 	@tests/bench/quantization.py $(B) --write
 
 bench-kernels: $(B)/tests/bench/bench_kernels ## time every kernel on the shapes of the default networks

@@ -8,7 +8,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-ort_version=1.30.0
 build=${1:-build/release}
 [ $# -eq 0 ] || shift
 [ $# -gt 0 ] || set -- build/models/fr_detect.onnx build/models/fr_landmark.onnx build/models/fr_feature.onnx
@@ -21,10 +20,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	echo "check-quantized: skipped, node and npm are not there (scripts/install-deps.sh models)" >&2
 	exit 0
 fi
-if ! grep -qs "\"version\": \"$ort_version\"" build/npm/node_modules/onnxruntime-node/package.json; then
-	npm install --silent --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --prefix build/npm \
-		"onnxruntime-node@$ort_version"
-fi
+scripts/fetch-onnxruntime.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 node scripts/check-quantized.mjs "$build/facematchctl" "$work" "$@"

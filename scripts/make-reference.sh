@@ -5,7 +5,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-ort_version=1.30.0
 build=${1:-build/release}
 inputs=$(mktemp -d)
 trap 'rm -rf "$inputs"' EXIT
@@ -16,10 +15,7 @@ for file in build/models/fr_detect.onnx build/models/fr_landmark.onnx build/mode
 		exit 1
 	fi
 done
-if ! grep -qs "\"version\": \"$ort_version\"" build/npm/node_modules/onnxruntime-node/package.json; then
-	npm install --silent --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --prefix build/npm \
-		"onnxruntime-node@$ort_version"
-fi
+scripts/fetch-onnxruntime.sh
 make "$build/tests/unit/nn/test_networks"
 FM_REFERENCE_INPUTS="$inputs" "$build/tests/unit/nn/test_networks" --filter 'networks/float32_agrees_with_onnx_runtime'
 NODE_PATH=build/npm/node_modules node scripts/make-reference.mjs "$inputs" build/models tests/data/reference

@@ -40,7 +40,7 @@ def pin_from_environment():
     return cpu or "any"
 
 
-def bench_net(build, model, precision, seconds, isa=None, threads=1):
+def bench_net(build, model, precision, seconds, isa=None, threads=1, size=None):
     """facematchctl's measurement, or a string that says why there is none."""
     environment = dict(os.environ)
     environment.pop("FACEMATCH_ISA", None)
@@ -48,7 +48,7 @@ def bench_net(build, model, precision, seconds, isa=None, threads=1):
         environment["FACEMATCH_ISA"] = isa
     done = subprocess.run(
         [f"{build}/facematchctl", "bench", "net", model, "--precision", precision, "--threads", str(threads),
-         "--seconds", str(seconds), "--json"],
+         "--seconds", str(seconds), "--json", *(["--size", size] if size else [])],
         env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return done.stderr.strip().removeprefix("facematchctl: ")

@@ -21,6 +21,7 @@ from common import (BenchError, DEFAULT_NETWORKS, bench_net, cpu_name, median, p
                     say, shared_models)
 
 PRECISIONS = ("int8", "float32")
+OPEN_SIZE = "640x640"  # of networks that leave height and width open, as cameras' pictures come
 SLOW_MS = 50  # more than any vector row takes for a network that a box would run
 
 
@@ -51,18 +52,25 @@ def peaks(build):
     return {isa: {"int8": float(int8), "float32": float(float32)} for isa, int8, float32 in rows}
 
 
-def measure(build, model, precision, isa, rounds, seconds):
+def size_of(build, model):
+    """What a network that leaves its size open is given, None where the file says it."""
+    done = subprocess.run([f"{build}/facematchctl", "model", "inspect", model], capture_output=True, text=True,
+                          check=False)
+    return OPEN_SIZE if "leaves its" in done.stderr else None
+
+
+def measure(build, model, precision, isa, rounds, seconds, size):
     """One row, or why there is none. What is slow gets one turn."""
     turns = []
     while len(turns) < rounds and not (turns and turns[0]["median_ms"] > SLOW_MS):
-        turn = bench_net(build, model, precision, seconds, isa=isa)
+        turn = bench_net(build, model, precision, seconds, isa=isa, size=size)
         if isinstance(turn, str):
             return turn
         if turn["isa"] != isa:
             raise BenchError(f"asked for {isa}, but {turn['isa']} ran")
         turns.append(turn)
     ms = median(turn["median_ms"] for turn in turns)
-    return {"network": os.path.basename(model).removesuffix(".onnx"), "precision": precision, "isa": isa,
+    return {"network": os.path.basename(model).removesuffix(".onnx"), "size": size, "precision": precision, "isa": isa,
             "median_ms": ms, "min_ms": min(turn["min_ms"] for turn in turns), "macs": turns[0]["macs"],
             "gmac_per_s": turns[0]["macs"] / ms / 1e6}
 
@@ -75,13 +83,14 @@ def print_report(report):
         for isa, both in report["peaks"].items() if any(both.values())))
     for network in dict.fromkeys(row["network"] for row in report["rows"]):
         rows = [row for row in report["rows"] if row["network"] == network]
-        print(f"\n{network}, {rows[0]['macs'] / 1e6:.1f} MMAC, one thread\n")
+        size = f" at {rows[0]['size']}" if rows[0]["size"] else ""
+        print(f"\n{network}{size}, {rows[0]['macs'] / 1e6:.1f} MMAC, one thread\n")
         print_table([("ISA", "precision", "median ms", "fastest ms", "GMAC/s", "% of peak")] + [
             (row["isa"], row["precision"], f"{row['median_ms']:.3f}", f"{row['min_ms']:.3f}",
              f"{row['gmac_per_s']:.1f}", f"{100 * row['share_of_peak']:.1f}" if row["share_of_peak"] else "-")
             for row in rows])
     for network, why in report["refused"].items():
-        print(f"\n{network}: not supported yet: {why}")
+        print(f"\n{network}: not timed: {why}")
 
 
 def main():
@@ -95,9 +104,10 @@ def main():
     isas = list(peak)[::-1]
     for model in models:
         say(model)
+        size = size_of(build, model)
         for isa in isas:
             for precision in precisions_of(model):
-                row = measure(build, model, precision, isa, rounds, seconds)
+                row = measure(build, model, precision, isa, rounds, seconds, size)
                 if isinstance(row, str):
                     report["refused"][os.path.basename(model)] = row
                 else:

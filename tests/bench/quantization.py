@@ -6,7 +6,8 @@
 Needs LFW View 1 under FM_SHARED_DATA (default ../shared/data): lfw-view1/images/PERSON/PHOTO and lfw-view1/pairs.csv
 (a,b,same); EdgeFace-XS as models/edgeface_xs.onnx there. Every eighth person by name serves for calibration, three
 quarters of their photos to learn from and the rest to compare embeddings on; no pair with any of them is in the
-accuracy. --write puts the table into the document. ONNX Runtime's times where onnxruntime-node is under build/npm.
+accuracy. --write puts the table into the document. ONNX Runtime's times where onnxruntime-node is under build/npm
+(scripts/fetch-onnxruntime.sh).
 """
 import csv
 import hashlib
@@ -40,30 +41,6 @@ FILES = [
     ("8 bits, static, mse", STATIC + ["mse"]),
     ("8 bits, static, mse, tuned", STATIC + ["mse", "--tune"]),
 ]
-EDGEFACE = """[model]
-name = edgeface_xs
-role = embedding
-file = edgeface_xs.onnx
-sha256 = {sha256}
-license = as the file's own
-source = the operator
-
-[input]
-width_px = 112
-height_px = 112
-color = rgb
-mean = 127.5
-scale = 0.00784314
-
-[embedding]
-template = arcface112
-dim = 512
-
-[calibration]
-points = 0.0:5e-1, 0.1:1e-1, 0.2:1e-2, 0.3:1e-3, 0.4:1e-4, 0.5:1e-5
-description = none: for accuracy at the best threshold alone
-impostor_pairs = 1000000
-"""
 
 
 def sha256_of(path):
@@ -100,14 +77,15 @@ def divide(lfw, work):
 class Network:
     """A models directory whose fr_feature.conf names any file; and the file's original."""
 
-    def __init__(self, build, work, name, original, manifest):
+    def __init__(self, build, work, name, original):
         self.ctl, self.build, self.work, self.name, self.original = f"{build}/facematchctl", build, work, name, original
         self.dir = f"{work}/{name}"
         os.makedirs(self.dir)
         for file in ("fr_detect", "fr_landmark"):
             os.symlink(os.path.abspath(f"build/models/{file}.onnx"), f"{self.dir}/{file}.onnx")
             shutil.copy(f"config/models/{file}.conf", self.dir)
-        self.manifest = manifest
+        with open(f"config/models/{name}.conf", encoding="utf-8") as file:
+            self.manifest = file.read()
         self.use(original)
 
     def use(self, path):
@@ -169,7 +147,7 @@ def rows_of(network, images):
 
 def onnx_runtime():
     if not os.path.isdir("build/npm/node_modules/onnxruntime-node") or not shutil.which("node"):
-        say("ONNX Runtime's times are left out: onnxruntime-node is not under build/npm (make check-quantized)")
+        say("ONNX Runtime's times are left out: onnxruntime-node is not under build/npm (scripts/fetch-onnxruntime.sh)")
         return None
     from ort import OnnxRuntime
     return OnnxRuntime()
@@ -207,11 +185,10 @@ def report(build, work):
                          "and lfw-view1/pairs.csv")
     core = pin_from_environment()
     division = divide(lfw, work)
-    with open("config/models/fr_feature.conf", encoding="utf-8") as file:
-        networks = [Network(build, work, "fr_feature", "build/models/fr_feature.onnx", file.read())]
+    networks = [Network(build, work, "fr_feature", "build/models/fr_feature.onnx")]
     edgeface = f"{shared}/models/edgeface_xs.onnx"
     if os.path.isfile(edgeface):
-        networks.append(Network(build, work, "edgeface_xs", edgeface, EDGEFACE.format(sha256="0" * 64)))
+        networks.append(Network(build, work, "edgeface_xs", edgeface))
     named = [(network.name, row) for network in networks for row in rows_of(network, f"{lfw}/images")]
     version = time_rows(build, [row for _, row in named])
     head = ["network", "file", "run in", "KB", "cosine", "accuracy %", "ms", "ORT ms"]
