@@ -31,6 +31,7 @@ extern const struct fm_command fm_cmd_embed;
 extern const struct fm_command fm_cmd_eval;
 extern const struct fm_command fm_cmd_calibrate;
 extern const struct fm_command fm_cmd_bench_net;
+extern const struct fm_command fm_cmd_bench_photo;
 extern const struct fm_command fm_cmd_bench_search;
 extern const struct fm_command fm_cmd_import;
 extern const struct fm_command fm_cmd_backup;

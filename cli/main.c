@@ -15,6 +15,7 @@ static const struct fm_command *const commands[] = {
         &fm_cmd_eval,
         &fm_cmd_calibrate,
         &fm_cmd_bench_net,
+        &fm_cmd_bench_photo,
         &fm_cmd_bench_search,
         &fm_cmd_import,
         &fm_cmd_backup,
