@@ -250,6 +250,12 @@ check-asan: models demo-photos ## the tests under the address and undefined-beha
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
 
+.PHONY: bench-http
+bench-http: models demo-photos ## identify over HTTP beside the pipeline alone, on two cores (JSON=1, PHOTO=file, ROUNDS=3)
+	@scripts/install-deps.sh bench $(QUIET)
+	@$(SUBMAKE) all $(B)/tests/bench/bench_http $(QUIET)
+	@tests/bench/service.py $(B) $(if $(JSON),--json)
+
 .PHONY: fuzz fuzz-build fuzz-replay report-rates report-quantization bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
 .PHONY: soak check-valgrind
 MINUTES ?= 20
