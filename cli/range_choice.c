@@ -43,8 +43,7 @@ void fm_range_histogram_add(struct fm_range_histogram *histogram, const float *v
 	}
 }
 
-/* ---- what a window costs
- * ------------------------------------------------------------------------------------ */
+/* ---- what a window costs --------------------------------------------------------------------- */
 
 /*
  * Of the first `count` magnitudes, in `levels` parts as even as can be: each part's sum spread over its bins
@@ -118,8 +117,7 @@ static double squared_error(const struct fm_range_histogram *histogram, struct w
 	return sum;
 }
 
-/* ---- the search
- * --------------------------------------------------------------------------------------------- */
+/* ---- the search ------------------------------------------------------------------------------ */
 
 /* From the whole range inwards, one end after the other; `zero` stays inside. */
 static struct window search(const struct fm_range_histogram *histogram, struct window zero)

@@ -39,8 +39,7 @@ struct tuner {
 	struct fm_tuning tuning;
 };
 
-/* ---- what a layer is
- * ---------------------------------------------------------------------------------------- */
+/* ---- what a layer is ------------------------------------------------------------------------- */
 
 static const struct fm_onnx_tensor *find_constant(const struct fm_onnx_model *model, const char *name)
 {
@@ -117,8 +116,7 @@ static bool is_plain(const struct fm_onnx_node *node)
 	return strcmp(node->op, "Gemm") != 0 || ((!alpha || alpha->f == 1.0f) && (!beta || beta->f == 1.0f));
 }
 
-/* ---- its inputs
- * --------------------------------------------------------------------------------------------- */
+/* ---- its inputs ------------------------------------------------------------------------------ */
 
 /* A network that ends at the layer's input; none where that is the network's own. */
 struct source {
@@ -249,8 +247,7 @@ static enum fm_status collect(struct tuner *tuner, struct layer *layer, struct f
 	return FM_OK;
 }
 
-/* ---- its weights
- * -------------------------------------------------------------------------------------------- */
+/* ---- its weights ----------------------------------------------------------------------------- */
 
 /* Element n of channel c, where the channels lie along axis 0 or, of two, axis 1. */
 static size_t element_of(const struct layer *layer, size_t channel, size_t n)

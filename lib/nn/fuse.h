@@ -46,8 +46,7 @@ bool fm_fuse_grid(struct fm_fused *fused, const struct fm_node *quantize);
  */
 void fm_fuse_drop_grid(struct fm_graph *graph, struct fm_node *node);
 
-/* ---- to find patterns with
- * ----------------------------------------------------------------------------------- */
+/* ---- to find patterns with ------------------------------------------------------------------- */
 
 /* The node of that op that makes value v, or NULL. */
 struct fm_node *fm_producer(struct fm_graph *graph, uint32_t v, const struct fm_op *op);

@@ -108,8 +108,7 @@ void fm_graph_count_uses(struct fm_graph *graph)
 	}
 }
 
-/* ---- from the description
- * ----------------------------------------------------------------------------------- */
+/* ---- from the description -------------------------------------------------------------------- */
 
 static enum fm_status define(struct fm_graph *graph, struct fm_names *names, const char *name,
         uint32_t *ret_value, struct fm_error *err)

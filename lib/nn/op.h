@@ -144,8 +144,7 @@ struct fm_norm {
 enum fm_status fm_layer_norm_prepare(const struct fm_build *build, const struct fm_node *node,
         struct fm_norm *ret_norm, struct fm_error *err);
 
-/* ---- for the ops
- * ------------------------------------------------------------------------------------------- */
+/* ---- for the ops ----------------------------------------------------------------------------- */
 
 /* Attributes with their default. A wrong kind is FM_E_CORRUPT. */
 enum fm_status fm_attribute_int(const struct fm_node *node, const char *name, int64_t fallback,

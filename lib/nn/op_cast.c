@@ -18,8 +18,7 @@ static enum fm_status prepare_graph(
 	return FM_OK;
 }
 
-/* ---- Cast
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Cast ------------------------------------------------------------------------------------ */
 
 static enum fm_status check_cast(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
@@ -105,8 +104,7 @@ const struct fm_op fm_op_cast = {
         .run = run_cast,
 };
 
-/* ---- BitShift
- * ---------------------------------------------------------------------------------------------- */
+/* ---- BitShift -------------------------------------------------------------------------------- */
 
 static enum fm_status check_shift(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {

@@ -45,8 +45,7 @@ static void run_move(const struct fm_step *step, const struct fm_run *run)
 	        in + move->start * (ptrdiff_t)move->element_bytes);
 }
 
-/* ---- Transpose
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Transpose ------------------------------------------------------------------------------- */
 
 static enum fm_status check_transpose(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
@@ -111,8 +110,7 @@ const struct fm_op fm_op_transpose = {
         .run = run_move,
 };
 
-/* ---- change of layout
- * ---------------------------------------------------------------------------------------- */
+/* ---- change of layout ------------------------------------------------------------------------ */
 
 static enum fm_status prepare_layout(
         const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
@@ -134,8 +132,7 @@ const struct fm_op fm_op_layout_change = {
         .run = run_move,
 };
 
-/* ---- Slice
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Slice ----------------------------------------------------------------------------------- */
 
 struct slice {
 	int64_t start[FM_ONNX_RANK_MAX], step[FM_ONNX_RANK_MAX];
@@ -250,8 +247,7 @@ const struct fm_op fm_op_slice = {
         .run = run_move,
 };
 
-/* ---- Gather
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Gather ---------------------------------------------------------------------------------- */
 
 struct gather {
 	size_t outer, length, inner_bytes, count;

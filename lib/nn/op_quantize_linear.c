@@ -117,8 +117,7 @@ const struct fm_op fm_op_quantize_linear = {
         .run = run_quantize,
 };
 
-/* ---- DequantizeLinear
- * ---------------------------------------------------------------------------------------- */
+/* ---- DequantizeLinear ------------------------------------------------------------------------ */
 
 /* A constant's integers: scales along the axis, and how many elements in a row go by one. */
 struct dequantize {

@@ -219,8 +219,7 @@ const struct fm_op fm_op_unsqueeze = {
         .prepare = prepare_view,
 };
 
-/* ---- constant once shapes are known
- * -------------------------------------------------------------------------- */
+/* ---- constant once shapes are known ---------------------------------------------------------- */
 
 static enum fm_status shape_constant(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {

@@ -44,8 +44,7 @@ uint64_t fm_clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static size_t smaller(size_t a, size_t b)
 {
@@ -134,8 +133,7 @@ static void run_chain(const struct fm_step *step, const struct fm_run *run)
 	}
 }
 
-/* ---- making
- * -------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 /* Whether `next` carries on where `step` ends. */
 static bool follows(const struct fm_graph *graph, const struct fm_step *step, const struct fm_step *next,

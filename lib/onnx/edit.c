@@ -61,8 +61,7 @@ enum fm_status fm_onnx_set_text(char **text, const char *value, struct fm_error 
 	return FM_OK;
 }
 
-/* ---- tensors
- * ----------------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 /* float_data and int64_data have no byte order to mind; what is one byte wide is raw. */
 static bool set_data(Onnx__TensorProto *tensor, enum fm_onnx_type type, size_t elements, const void *data)
@@ -137,8 +136,7 @@ enum fm_status fm_onnx_add_initializer(
 	return FM_OK;
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 enum fm_status fm_onnx_new_node(
         const char *op, const char *output, Onnx__NodeProto **ret_node, struct fm_error *err)
@@ -273,8 +271,7 @@ enum fm_status fm_onnx_add_constant(struct fm_onnx_edit *edit, Onnx__NodeProto *
 	return fm_onnx_set_input(node, input, name, err);
 }
 
-/* ---- the model
- * --------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 static Onnx__ValueInfoProto *new_value(const char *name)
 {

@@ -52,8 +52,7 @@ enum fm_status fm_onnx_packing_add(struct fm_onnx_packing *packing, struct fm_on
 	return FM_OK;
 }
 
-/* ---- the bytes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the bytes ------------------------------------------------------------------------------- */
 
 /* Rows of `columns` codes, the last filled up with zeros; they go into fewer rows of bytes. */
 struct layout {
@@ -92,8 +91,7 @@ static uint8_t *pack(const struct fm_onnx_packing *packing, unsigned bits, const
 	return bytes;
 }
 
-/* ---- the nodes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the nodes ------------------------------------------------------------------------------- */
 
 struct writer {
 	struct fm_onnx_edit *edit;

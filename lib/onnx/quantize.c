@@ -11,8 +11,7 @@
 
 #include "lib/base/banned.h"
 
-/* ---- a weight in few bits
- * ---------------------------------------------------------------------------------- */
+/* ---- a weight in few bits -------------------------------------------------------------------- */
 
 /* Channel c's elements are [o][c][i]: o < outer, i < inner. */
 struct codes {
@@ -163,8 +162,7 @@ static enum fm_status encode(const struct fm_onnx_tensor *tensor, size_t axis,
 	return FM_OK;
 }
 
-/* ---- constants and layers
- * ---------------------------------------------------------------------------------- */
+/* ---- constants and layers -------------------------------------------------------------------- */
 
 struct constant {
 	const char *name;
@@ -236,8 +234,7 @@ static bool is_depthwise(const struct fm_onnx_node *node)
 	return strcmp(node->op, "Conv") == 0 && group && group->i > 1;
 }
 
-/* ---- the graph
- * --------------------------------------------------------------------------------------------- */
+/* ---- the graph ------------------------------------------------------------------------------- */
 
 /* The node that gives the weight its old name: what was its Constant node, or a new one before all others. */
 static enum fm_status place_node(struct fm_onnx_edit *edit, const struct constant *constant,

@@ -16,8 +16,7 @@
 
 TEST_CTL_SUITE(model_commands);
 
-/* ---- model run
- * --------------------------------------------------------------------------------------------- */
+/* ---- model run ------------------------------------------------------------------------------- */
 
 static float *make_input(size_t elements)
 {
@@ -134,8 +133,7 @@ Test(model_commands, model_run_refuses_wrong_input)
 	        "/proc/y.npy");
 }
 
-/* ---- inspect, check, bench
- * --------------------------------------------------------------------------------- */
+/* ---- inspect, check, bench ------------------------------------------------------------------- */
 
 Test(model_commands, model_inspect_adds_up)
 {

@@ -12,8 +12,7 @@
 
 TEST_CTL_SUITE(photo_commands);
 
-/* ---- photos
- * ------------------------------------------------------------------------------------------------ */
+/* ---- photos ---------------------------------------------------------------------------------- */
 
 /* Returns the box's area. */
 static double expect_face_line(const char *line, const char *file)

@@ -149,8 +149,7 @@ Test(durability, what_was_acknowledged_survives_kill_9, .timeout = 300)
 	cr_expect_gt(total, KILLS * 4);
 }
 
-/* ---- a full disk
- * -------------------------------------------------------------------------------------------- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 /* A file size limit stands in for the full disk: to SQLite both are writes that fail. */
 Test(durability, a_full_disk_is_told_and_loses_nothing)
@@ -297,8 +296,7 @@ Test(durability, a_read_only_file_system_is_told_and_outlived, .timeout = 60)
 	close_gallery();
 }
 
-/* ---- deletion
- * ----------------------------------------------------------------------------------------------- */
+/* ---- deletion -------------------------------------------------------------------------------- */
 
 Test(durability, deleted_embeddings_leave_the_files, .timeout = 60)
 {

@@ -125,8 +125,7 @@ static void free_all(const struct fm_net *net, float **outputs)
 	free(outputs);
 }
 
-/* ---- against ONNX Runtime
- * ------------------------------------------------------------------------------------ */
+/* ---- against ONNX Runtime -------------------------------------------------------------------- */
 
 static void write_input(const char *directory, const struct network *n, const char *name, const float *x)
 {
@@ -187,8 +186,7 @@ Test(networks, float32_agrees_with_onnx_runtime)
 	}
 }
 
-/* ---- with itself
- * --------------------------------------------------------------------------------------------- */
+/* ---- with itself ----------------------------------------------------------------------------- */
 
 Test(networks, the_same_bits_under_every_isa)
 {
@@ -290,8 +288,7 @@ Test(networks, sessions_share_a_network_without_meeting)
 	free(y);
 }
 
-/* ---- the memory plan
- * ----------------------------------------------------------------------------------------- */
+/* ---- the memory plan ------------------------------------------------------------------------- */
 
 /* While a step runs, nothing that is read later may be where it writes. */
 Test(networks, live_tensors_never_overlap)

@@ -34,8 +34,7 @@ static struct test_onnx *start(int64_t opset, size_t rank, const int64_t *dims)
 	return m;
 }
 
-/* ---- elementwise
- * --------------------------------------------------------------------------------------------- */
+/* ---- elementwise ----------------------------------------------------------------------------- */
 
 static float reference(const char *op, float a, float b)
 {
@@ -158,8 +157,7 @@ Test(ops, exp_is_within_an_ulp_everywhere)
 	cr_expect_leq(fm_expf(88.72f), FLT_MAX);
 }
 
-/* ---- normalization
- * ------------------------------------------------------------------------------------------- */
+/* ---- normalization --------------------------------------------------------------------------- */
 
 Test(ops, softmax_flattens_before_opset_13_and_not_since)
 {
@@ -240,8 +238,7 @@ Test(ops, batch_normalization_alone)
 	free(x);
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------- */
 
 Test(ops, gemm_with_every_transposition)
 {

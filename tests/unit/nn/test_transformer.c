@@ -37,8 +37,7 @@ static void check(struct test_onnx *m, const float *x, size_t rank, const size_t
 	fm_net_free(net);
 }
 
-/* ---- ops by themselves
- * --------------------------------------------------------------------------------------- */
+/* ---- ops by themselves ----------------------------------------------------------------------- */
 
 Test(transformer_ops, functions_of_one_number)
 {
@@ -282,8 +281,7 @@ Test(transformer_ops, layer_normalization_of_opset_17)
 	free(shift);
 }
 
-/* ---- whole patterns
- * ------------------------------------------------------------------------------------------ */
+/* ---- whole patterns -------------------------------------------------------------------------- */
 
 static float *run_specimen(struct test_onnx *m, const struct fm_net_options *options, size_t *ret_count)
 {
@@ -403,8 +401,7 @@ Test(transformer, a_quantized_network_computes_by_its_own_scales)
 	free(plain);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------------------ */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 Test(transformer, malformed_ops_are_refused)
 {

@@ -447,8 +447,7 @@ Test(onnx_quantize, raised_operators_compute_the_same)
 	cr_expect_float_eq(sum, 1.0f, 1e-5);
 }
 
-/* ---- refused
- * ----------------------------------------------------------------------------------------------- */
+/* ---- refused --------------------------------------------------------------------------------- */
 
 static struct test_onnx *start_matmul(int64_t opset, const float *weights, int64_t rows)
 {
