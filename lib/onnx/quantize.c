@@ -294,7 +294,7 @@ static enum fm_status replace(struct fm_onnx_edit *edit, struct fm_onnx_packing 
         const struct fm_onnx_quantize_options *options, struct fm_error *err)
 {
 	const size_t scale_rank = options->per_tensor ? 0 : 1;
-	Onnx__NodeProto *node;
+	Onnx__NodeProto *node = NULL;
 	enum fm_status status = place_node(edit, constant, &node, err);
 
 	/* A node before all others needs its codes before it; what was a Constant lies behind those. */
