@@ -92,22 +92,48 @@ static void people_done(struct people *people)
 	free(people->list);
 }
 
+/* A page of the one person with this external_id, or of nobody. */
+static enum fm_status find_external(struct fm_exchange *exchange, int64_t collection_key,
+        const char *external_id, struct people *ret_people, struct fm_error *err)
+{
+	struct fm_person person;
+	enum fm_status status = fm_gallery_person_get_by_external_id(
+	        exchange->app->gallery, collection_key, external_id, &person, err);
+
+	if (status)
+		return status == FM_E_NOT_FOUND ? FM_OK : status;
+	ret_people->list = malloc(sizeof(person));
+	if (!ret_people->list) {
+		fm_person_done(&person);
+		return fm_fail(err, FM_E_NOMEM, "no memory for a person");
+	}
+	ret_people->list[ret_people->count++] = person;
+	return FM_OK;
+}
+
 enum fm_problem fm_handle_people_list(struct fm_exchange *exchange, struct fm_error *err)
 {
 	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
 	fm_cleanup(people_done) struct people people = {0};
+	const char *name = fm_request_query(exchange->request, "name");
+	const char *after = fm_request_query(exchange->request, "after");
+	const char *external_id = fm_request_query(exchange->request, "external_id");
 	char next[FM_UUID_TEXT] = "";
 	long limit;
 	enum fm_problem problem = fm_problem_of(
 	        fm_request_integer(exchange->request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &limit, err));
 
+	if (!problem && external_id && (name || after)) {
+		fm_fail(err, FM_E_INVALID, "external_id goes with neither name nor after");
+		problem = FM_PROBLEM_BAD_REQUEST;
+	}
 	if (!problem)
 		problem = fm_common_collection(exchange, &collection, err);
 	if (!problem)
-		problem = fm_problem_of(fm_gallery_person_list(exchange->app->gallery, collection.key,
-		        fm_request_query(exchange->request, "name"),
-		        fm_request_query(exchange->request, "after"), (size_t)limit, &people.list,
-		        &people.count, next, err));
+		problem = fm_problem_of(
+		        external_id ? find_external(exchange, collection.key, external_id, &people, err)
+		                    : fm_gallery_person_list(exchange->app->gallery, collection.key, name,
+		                              after, (size_t)limit, &people.list, &people.count, next, err));
 	if (problem)
 		return problem;
 	json_t *array = json_array();

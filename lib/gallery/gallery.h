@@ -130,6 +130,8 @@ enum fm_status fm_gallery_person_get(struct fm_gallery *gallery, int64_t collect
         struct fm_person *ret_person, struct fm_error *err);
 enum fm_status fm_gallery_person_get_by_key(
         struct fm_gallery *gallery, int64_t person_key, struct fm_person *ret_person, struct fm_error *err);
+enum fm_status fm_gallery_person_get_by_external_id(struct fm_gallery *gallery, int64_t collection_key,
+        const char *external_id, struct fm_person *ret_person, struct fm_error *err);
 enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         const struct fm_person_fields *fields, struct fm_person *ret_person, struct fm_error *err);
 /* Removes every face of theirs. */

@@ -213,6 +213,24 @@ enum fm_status fm_gallery_person_get_by_key(
 	                       : status;
 }
 
+enum fm_status fm_gallery_person_get_by_external_id(struct fm_gallery *gallery, int64_t collection_key,
+        const char *external_id, struct fm_person *ret_person, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	bool found;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_query_start(&query, reader.connection, FM_SQL_PERSON_GET_BY_EXTERNAL_ID,
+		        FM_PARAMS(FM_INT(collection_key), FM_TEXT(external_id)), err);
+	if (status == FM_OK)
+		status = read_only_row(&query, ret_person, &found, err);
+	if (status == FM_OK && !found)
+		return fm_fail(err, FM_E_NOT_FOUND, "nobody in this collection has that external_id");
+	return status;
+}
+
 static enum fm_status update(struct fm_connection *connection, void *context, struct fm_error *err)
 {
 	fm_cleanup(fm_person_done) struct fm_person before = {0};

@@ -29,6 +29,8 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                   " created_at_ms, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)"},
         [FM_SQL_PERSON_GET] = {"SELECT " PERSON_COLUMNS " FROM people WHERE id = ?2 AND collection = ?1"},
         [FM_SQL_PERSON_GET_BY_KEY] = {"SELECT " PERSON_COLUMNS " FROM people WHERE key = ?1"},
+        [FM_SQL_PERSON_GET_BY_EXTERNAL_ID] = {"SELECT " PERSON_COLUMNS
+                                              " FROM people WHERE collection = ?1 AND external_id = ?2"},
         [FM_SQL_PERSON_OLDEST_NAMED] = {"SELECT " PERSON_COLUMNS
                                         " FROM people WHERE collection = ?1 AND name = ?2 ORDER BY key"
                                         " LIMIT 1"},

@@ -104,6 +104,7 @@ static void people(struct test_daemon *daemon, const char *photo, size_t length)
 	matching(daemon, photo, length, person);
 
 	test_expect_status(test_get(daemon, "/v1/people?limit=1"), 200, "page");
+	test_expect_status(test_get(daemon, "/v1/people?external_id=b"), 200, "by external id");
 	snprintf(path, sizeof(path), "/v1/people/%s", other);
 	test_expect_status(test_get(daemon, path), 200, "person");
 	test_expect_status(test_json(daemon, "PATCH", path, "{\"external_id\":null}"), 200, "update");

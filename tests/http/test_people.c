@@ -120,6 +120,41 @@ Test(people, pages)
 	test_daemon_stop(&daemon);
 }
 
+Test(people, by_external_id)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	char path[128], staff[160];
+
+	test_expect_status(
+	        test_json(&daemon, "POST", "/v1/collections", "{\"name\":\"staff\"}"), 201, "collection");
+	create(&daemon, "", "{\"name\":\"Ann\",\"external_id\":\"e/1\"}", path);
+	create(&daemon, "", "{\"name\":\"Bob\"}", path);
+	create(&daemon, "?collection=staff", "{\"name\":\"Cid\",\"external_id\":\"e/1\"}", staff);
+
+	static const struct {
+		const char *target, *name; /* nobody: NULL */
+	} cases[] = {
+	        {"/v1/people?external_id=e%2F1", "Ann"},
+	        {"/v1/people?external_id=e%2F1&collection=staff", "Cid"},
+	        {"/v1/people?external_id=e", NULL},
+	        {"/v1/people?external_id=", NULL},
+	        {"/v1/people?external_id=E%2F1", NULL},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		json_t *list = test_take_json(test_get(&daemon, cases[i].target), 200, cases[i].target);
+		json_t *people = json_object_get(list, "people");
+
+		cr_assert_eq(json_array_size(people), cases[i].name != NULL, "%s", cases[i].target);
+		if (cases[i].name)
+			cr_expect_str_eq(text(json_array_get(people, 0), "name"), cases[i].name);
+		cr_expect(json_is_null(json_object_get(list, "next")));
+		json_decref(list);
+	}
+	test_expect_problem(
+	        test_get(&daemon, "/v1/people?external_id=e&name=Ann"), 400, "bad_request", "and a name");
+	test_daemon_stop(&daemon);
+}
+
 Test(people, collections)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);

@@ -101,6 +101,11 @@ Test(gallery, person_fields)
 	ok(fm_gallery_person_get_by_key(gallery, ann.key, &found, &error));
 	cr_expect_str_eq(found.id, ann.id);
 	fm_person_done(&found);
+	ok(fm_gallery_person_get_by_external_id(gallery, home, "e-1", &found, &error));
+	cr_expect_str_eq(found.id, bob.id);
+	fm_person_done(&found);
+	fails(FM_E_NOT_FOUND, fm_gallery_person_get_by_external_id(gallery, home, "e", &found, &error));
+	fails(FM_E_NOT_FOUND, fm_gallery_person_get_by_external_id(gallery, home + 1, "e-1", &found, &error));
 	fails(FM_E_NOT_FOUND, fm_gallery_person_get(gallery, home + 1, ann.id, &found, &error));
 	fails(FM_E_NOT_FOUND, fm_gallery_person_get(gallery, home, "no such id", &found, &error));
 	fails(FM_E_NOT_FOUND, fm_gallery_person_get_by_key(gallery, 12345, &found, &error));
