@@ -306,8 +306,9 @@ report-quantization: ## write the table of docs/QUANTIZATION.md: accuracy, cosin
 	@scripts/fetch-onnxruntime.sh
 	@tests/bench/quantization.py $(B) --write
 
-bench-kernels: $(B)/tests/bench/bench_kernels ## time every kernel on the shapes of the default networks
-	@$<
+bench-kernels: $(B)/tests/bench/bench_kernels $(B)/tests/bench/bench_between ## time every kernel on the shapes of the networks
+	@$(B)/tests/bench/bench_kernels
+	@$(B)/tests/bench/bench_between
 
 bench-gallery: $(B)/tests/bench/bench_gallery ## time enrolment, deletion and reading on this disk (FACES=100000)
 	@$< --directory $(B) --faces $(or $(FACES),100000)
