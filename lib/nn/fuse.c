@@ -284,8 +284,8 @@ static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, st
 typedef enum fm_status (*pass)(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
 /* In this order: each sees what those before it left. */
-static const pass passes[] = {
-        fm_fuse_layer_norm, fm_fuse_gelu, fm_fuse_attention, fuse_node, fm_fuse_transpose, fm_fuse_siblings};
+static const pass passes[] = {fm_fuse_layer_norm, fm_fuse_gelu, fm_fuse_attention, fm_fuse_boxes, fuse_node,
+        fm_fuse_transpose, fm_fuse_siblings};
 
 enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err)
 {

@@ -25,6 +25,9 @@ enum fm_status fm_fuse_attention(struct fm_graph *graph, struct fm_node *node, s
  */
 enum fm_status fm_fuse_transpose(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
+/* Concat of a detector's boxes by their corners, from offsets and constant priors: one step for all of it. */
+enum fm_status fm_fuse_boxes(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
+
 /*
  * 1x1 convolutions of one image, each with few outputs that go to a depthwise convolution: the first of them
  * takes all, the depthwise ones likewise, and a Split follows.

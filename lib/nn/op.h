@@ -93,8 +93,9 @@ struct fm_op {
 const struct fm_op *fm_op_find(const char *name);
 /* Not ONNX's: row-major to NHWC and back, inserted by the layout pass. */
 extern const struct fm_op fm_op_layout_change;
-/* Not ONNX's either, or not before opset 20: made by fuse_gelu.c and fuse_attention.c. */
-extern const struct fm_op fm_op_gelu, fm_op_attention;
+/* Not ONNX's either, or not before opset 20: made by fuse_gelu.c, fuse_attention.c and
+ * fuse_boxes.c. */
+extern const struct fm_op fm_op_gelu, fm_op_attention, fm_op_boxes;
 
 /* The ops, by family. */
 extern const struct fm_op fm_op_conv;
@@ -126,6 +127,8 @@ void fm_clip_bounds(const struct fm_node *node, float *ret_low, float *ret_high)
 bool fm_pow_is_square(const struct fm_node *node);
 /* Whether it works along the last axis alone, and keeps it. */
 bool fm_reduces_last(const struct fm_graph *graph, const struct fm_node *node);
+/* Whether it takes the first or the second two of four along the last axis, and all of the others. */
+bool fm_slice_is_half(const struct fm_graph *graph, const struct fm_node *node, bool second);
 bool fm_softmax_is_last(const struct fm_graph *graph, const struct fm_node *node);
 
 /*

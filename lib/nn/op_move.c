@@ -218,6 +218,23 @@ static enum fm_status shape_slice(struct fm_graph *graph, struct fm_node *node, 
 	        &graph->values[node->outputs[0]], in->type, in->rank, slice->dims, node, err);
 }
 
+bool fm_slice_is_half(const struct fm_graph *graph, const struct fm_node *node, bool second)
+{
+	const struct slice *slice = node->params;
+	const struct fm_value *in = &graph->values[node->inputs[0]];
+
+	if (!in->rank || in->dims[in->rank - 1] != 4)
+		return false;
+	for (size_t i = 0; i < in->rank; i++) {
+		const bool last = i + 1 == in->rank;
+
+		if (slice->step[i] != 1 || slice->start[i] != (last && second ? 2 : 0) ||
+		        slice->dims[i] != (last ? 2 : in->dims[i]))
+			return false;
+	}
+	return true;
+}
+
 static enum fm_status prepare_slice(
         const struct fm_build *build, struct fm_node *node, struct fm_step *step, struct fm_error *err)
 {

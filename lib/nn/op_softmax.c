@@ -77,62 +77,81 @@ static void divide_by_sum(float *x, size_t length, size_t stride)
 }
 
 /*
- * Distributions of two elements, one behind the other (a detector's face or none), two at a time: each
- * element with its partner beside it, by the operations of the loops above. `pairs` may be odd. May be in
- * place.
+ * Distributions of two elements, one behind the other (a detector's face or none). The larger one's
+ * exponential is that of 0, which is 1; so there is one to compute, by the operations of the loops above.
  */
 typedef float four __attribute__((vector_size(16)));
 typedef int32_t four_int __attribute__((vector_size(16)));
 
-static void subtract_max_of_pairs(float *out, const float *in, size_t pairs)
+#define PAIRS 128 /* whose exponentials are computed together; a multiple of four */
+
+static four choose(four_int mask, four a, four b)
 {
-	for (; pairs >= 2; pairs -= 2, in += 4, out += 4) {
-		four v;
-
-		memcpy(&v, in, sizeof(v));
-		const four first = __builtin_shufflevector(v, v, 0, 0, 2, 2);
-		const four second = __builtin_shufflevector(v, v, 1, 1, 3, 3);
-		const four_int greater = second > first;
-
-		v -= (four)((greater & (four_int)second) | (~greater & (four_int)first));
-		memcpy(out, &v, sizeof(v));
-	}
-	if (pairs)
-		subtract_max(out, in, 2, 1);
+	return (four)((mask & (four_int)a) | (~mask & (four_int)b));
 }
 
-static void divide_pairs_by_sum(float *x, size_t pairs)
+/* The first and the second of four pairs. */
+static void load_pairs(four *ret_first, four *ret_second, const float *from)
 {
-	for (; pairs >= 2; pairs -= 2, x += 4) {
-		four v;
+	four v[2];
 
-		memcpy(&v, x, sizeof(v));
-		v /= v + __builtin_shufflevector(v, v, 1, 0, 3, 2);
-		memcpy(x, &v, sizeof(v));
+	memcpy(v, from, sizeof(v));
+	*ret_first = __builtin_shufflevector(v[0], v[1], 0, 2, 4, 6);
+	*ret_second = __builtin_shufflevector(v[0], v[1], 1, 3, 5, 7);
+}
+
+/* PAIRS at most, a multiple of four. May be in place. */
+static void softmax_of_pairs(
+        const struct fm_transformer_kernels *kernels, float *out, const float *in, size_t pairs)
+{
+	float exps[PAIRS];
+	four first, second;
+
+	for (size_t i = 0; i < pairs; i += 4) {
+		load_pairs(&first, &second, in + 2 * i);
+		const four lower = choose(second > first, first - second, second - first);
+		memcpy(exps + i, &lower, sizeof(lower));
 	}
-	if (pairs)
-		divide_by_sum(x, 2, 1);
+	kernels->exp_f32(exps, exps, pairs);
+	for (size_t i = 0; i < pairs; i += 4) {
+		const four one = {1.0f, 1.0f, 1.0f, 1.0f};
+		four e;
+
+		load_pairs(&first, &second, in + 2 * i);
+		memcpy(&e, exps + i, sizeof(e));
+		const four_int greater = second > first;
+		const four sum = one + e, larger = one / sum, smaller = e / sum;
+		first = choose(greater, smaller, larger);
+		second = choose(greater, larger, smaller);
+		const four v[2] = {__builtin_shufflevector(first, second, 0, 4, 1, 5),
+		        __builtin_shufflevector(first, second, 2, 6, 3, 7)};
+		memcpy(out + 2 * i, v, sizeof(v));
+	}
 }
 
 /* The exponentials of all distributions at once, since one may be as short as two elements. */
 static void run_softmax(const struct fm_step *step, const struct fm_run *run)
 {
 	const struct softmax *softmax = step->state;
+	const struct fm_transformer_kernels *kernels = fm_transformer_kernels_for(run->kernels->isa);
 	const size_t length = softmax->length, inner = softmax->inner, slab = length * inner;
 	const float *in = run->values[step->inputs[0]];
 	float *out = run->values[step->outputs[0]];
+	size_t outer = softmax->outer;
 
-	const bool pairs = length == 2 && inner == 1;
+	while (length == 2 && inner == 1 && outer >= 4) {
+		const size_t pairs = outer < PAIRS ? outer / 4 * 4 : PAIRS;
 
-	if (pairs)
-		subtract_max_of_pairs(out, in, softmax->outer);
-	for (size_t i = 0; !pairs && i < softmax->outer; i++)
+		softmax_of_pairs(kernels, out, in, pairs);
+		in += 2 * pairs;
+		out += 2 * pairs;
+		outer -= pairs;
+	}
+	for (size_t i = 0; i < outer; i++)
 		for (size_t j = 0; j < inner; j++)
 			subtract_max(out + i * slab + j, in + i * slab + j, length, inner);
-	fm_transformer_kernels_for(run->kernels->isa)->exp_f32(out, out, softmax->outer * slab);
-	if (pairs)
-		divide_pairs_by_sum(out, softmax->outer);
-	for (size_t i = 0; !pairs && i < softmax->outer; i++)
+	kernels->exp_f32(out, out, outer * slab);
+	for (size_t i = 0; i < outer; i++)
 		for (size_t j = 0; j < inner; j++)
 			divide_by_sum(out + i * slab + j, length, inner);
 }

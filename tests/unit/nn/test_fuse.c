@@ -225,3 +225,71 @@ Test(fuse, heads_of_one_image_become_one)
 	}
 	free(x);
 }
+
+#define BOXES 259 /* two blocks of boxes, and three */
+
+/* A detector's decoding of boxes [1][count][4]; `divisor` is 2 in real ones. */
+static struct test_onnx *boxes(int64_t count, bool two_sizes, float divisor)
+{
+	struct test_onnx *m = test_onnx_new(13);
+	float *priors = noise(6 * BOXES, 4);
+
+	test_onnx_input(m, "x", 3, (int64_t[]){1, count, 4});
+	test_onnx_floats(m, "centres", 3, (int64_t[]){1, count, 2}, priors);
+	test_onnx_floats(m, "spans", 2, (int64_t[]){count, 2}, priors + 2 * BOXES);
+	test_onnx_floats(m, "sizes", 2, (int64_t[]){count, 2}, priors + (two_sizes ? 4 : 2) * BOXES);
+	test_onnx_floats(m, "tenth", 0, NULL, &(float){0.1f});
+	test_onnx_floats(m, "fifth", 0, NULL, &(float){0.2f});
+	test_onnx_floats(m, "divisor", 0, NULL, &divisor);
+	test_onnx_ints(m, "from", 1, &(int64_t){0});
+	test_onnx_ints(m, "half", 1, &(int64_t){2});
+	test_onnx_ints(m, "to", 1, &(int64_t){INT64_MAX});
+	test_onnx_ints(m, "axis", 1, &(int64_t){2});
+	test_onnx_node(m, "Slice", "x,from,half,axis", "a0");
+	test_onnx_node(m, "Mul", "a0,tenth", "a1");
+	test_onnx_node(m, "Mul", "a1,spans", "a2");
+	test_onnx_node(m, "Add", "centres,a2", "a3");
+	test_onnx_node(m, "Slice", "x,half,to,axis", "b0");
+	test_onnx_node(m, "Mul", "b0,fifth", "b1");
+	test_onnx_node(m, "Exp", "b1", "b2");
+	test_onnx_node(m, "Mul", "sizes,b2", "b3");
+	test_onnx_node(m, "Concat", "a3,b3", "c");
+	test_onnx_attribute_int(m, "axis", 2);
+	test_onnx_node(m, "Slice", "c,from,half,axis", "d0");
+	test_onnx_node(m, "Slice", "c,half,to,axis", "d1");
+	test_onnx_node(m, "Div", "d1,divisor", "d2");
+	test_onnx_node(m, "Sub", "d0,d2", "d3");
+	test_onnx_node(m, "Slice", "c,from,half,axis", "e0");
+	test_onnx_node(m, "Slice", "c,half,to,axis", "e1");
+	test_onnx_node(m, "Div", "e1,divisor", "e2");
+	test_onnx_node(m, "Add", "e0,e2", "e3");
+	test_onnx_node(m, "Concat", "d3,e3", "y");
+	test_onnx_attribute_int(m, "axis", 2);
+	test_onnx_output(m, "y");
+	free(priors);
+	return m;
+}
+
+Test(fuse, boxes_are_decoded_in_one_pass)
+{
+	const struct fm_net_options apart = {.no_fusion = true}, fused = {0};
+	float *x = noise(4 * BOXES, 5);
+
+	for (int64_t count = 1; count <= BOXES; count = count < 4 ? count + 1 : count + 51)
+		for (int two_sizes = 0; two_sizes < 2; two_sizes++)
+			for (float divisor = 2; divisor <= 3; divisor++) {
+				float *plain = load_and_run(boxes(count, two_sizes, divisor), &apart, x);
+				struct fm_net *net = load(boxes(count, two_sizes, divisor), &fused);
+				float *together = run(net, x);
+				const bool found = count > 1 && divisor == 2;
+
+				cr_expect_eq(computing_layers(net), found ? 1u : 18u,
+				        "%zu layers of %d boxes", computing_layers(net), (int)count);
+				cr_expect_eq(memcmp(together, plain, (size_t)count * 4 * sizeof(*plain)), 0,
+				        "%d boxes", (int)count);
+				fm_net_free(net);
+				free(together);
+				free(plain);
+			}
+	free(x);
+}
