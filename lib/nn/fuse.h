@@ -29,8 +29,8 @@ enum fm_status fm_fuse_transpose(struct fm_graph *graph, struct fm_node *node, s
 enum fm_status fm_fuse_boxes(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 
 /*
- * 1x1 convolutions of one image, each with few outputs that go to a depthwise convolution: the first of them
- * takes all, the depthwise ones likewise, and a Split follows.
+ * 1x1 convolutions of one image, each with few outputs: the first of them takes all, and a Split follows.
+ * Where all go to depthwise convolutions, these likewise.
  */
 enum fm_status fm_fuse_siblings(struct fm_graph *graph, struct fm_node *node, struct fm_error *err);
 

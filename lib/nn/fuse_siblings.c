@@ -1,7 +1,7 @@
 /*
- * A detector's heads: several 1x1 convolutions read one image, each with few outputs and followed by its own
- * depthwise convolution. One of each with all their channels, and a Split behind them, read the image once,
- * quantize it once and fill vectors. No sum changes, nor its bits.
+ * A detector's heads and branches: several 1x1 convolutions read one image, each with few outputs, heads each
+ * followed by its own depthwise convolution. One of each with all their channels, and a Split behind them,
+ * read the image once, quantize it once and fill vectors. No sum changes, nor its bits.
  */
 #include "lib/nn/conv_shape.h"
 #include "lib/nn/fuse.h"
@@ -14,7 +14,9 @@
 /* Wider ones fill vectors on their own. */
 #define CHANNELS_MAX 16
 
-/* A head: where its two nodes are. */
+#define NO_DEPTHWISE SIZE_MAX
+
+/* Where its two nodes are, or its one. */
 struct sibling {
 	size_t pointwise, depthwise;
 };
@@ -38,20 +40,20 @@ static bool is_plain(const struct fm_graph *graph, const struct fm_node *node)
 	return true;
 }
 
-static bool find_head(struct fm_graph *graph, const struct fm_node *node, struct sibling *ret)
+static bool find_sibling(struct fm_graph *graph, const struct fm_node *node, struct sibling *ret)
 {
 	const struct fm_conv_shape *s = node->params;
 
 	if (!is_plain(graph, node) || s->groups != 1 || s->kernel[0] * s->kernel[1] != 1 ||
 	        s->out_channels > CHANNELS_MAX)
 		return false;
+	*ret = (struct sibling){(size_t)(node - graph->nodes), NO_DEPTHWISE};
 	const struct fm_node *next = fm_only_reader(graph, node->outputs[0], &fm_op_conv);
 	if (!next || next->inputs[0] != node->outputs[0] || !is_plain(graph, next))
-		return false;
+		return true;
 	const struct fm_conv_shape *d = next->params;
-	if (d->groups != s->out_channels || d->out_channels != s->out_channels)
-		return false;
-	*ret = (struct sibling){(size_t)(node - graph->nodes), (size_t)(next - graph->nodes)};
+	if (d->groups == s->out_channels && d->out_channels == s->out_channels)
+		ret->depthwise = (size_t)(next - graph->nodes);
 	return true;
 }
 
@@ -199,25 +201,93 @@ static enum fm_status join(
 	return FM_OK;
 }
 
+/* Nodes from `at` on move to the next place, the last of them to that of a node that is gone. */
+static void make_room(struct fm_graph *graph, size_t at, size_t gone)
+{
+	const struct fm_node *nodes = graph->nodes;
+
+	for (size_t n = gone; n > at; n--) {
+		graph->nodes[n] = graph->nodes[n - 1];
+		for (size_t i = 0; i < nodes[n].output_count; i++)
+			graph->values[nodes[n].outputs[i]].producer = (uint32_t)n;
+	}
+	for (size_t v = 0; v < graph->value_count; v++) {
+		const uint32_t consumer = graph->values[v].consumer;
+
+		if (consumer != FM_NODE_NONE && consumer >= at && consumer < gone)
+			graph->values[v].consumer++;
+	}
+	for (size_t n = 0; n < graph->node_count; n++) {
+		const struct fm_node **norm = &graph->nodes[n].fused.norm;
+
+		if (*norm && *norm >= nodes + at && *norm < nodes + gone)
+			++*norm;
+	}
+}
+
+/* Without depthwise convolutions; the Split comes right behind the first of the siblings. */
+static enum fm_status join_pointwise(
+        struct fm_graph *graph, const struct sibling *siblings, size_t count, struct fm_error *err)
+{
+	const size_t place = siblings[0].pointwise;
+	struct fm_node *pointwise = &graph->nodes[place];
+	struct fm_node split = *pointwise;
+	struct fm_conv_shape *s = pointwise->params;
+	uint32_t *outputs = fm_arena_alloc(graph->arena, count, sizeof(*outputs));
+	uint32_t *joined = fm_arena_alloc(graph->arena, 1, sizeof(*joined));
+
+	if (!outputs || !joined)
+		return fm_node_nomem(pointwise, err);
+	*joined = fm_graph_add_value(graph, graph->values[pointwise->outputs[0]].name);
+	size_t *axis = fm_node_become(graph, &split, &fm_op_split, 1, joined);
+	if (*joined == FM_VALUE_NONE || !axis)
+		return fm_node_nomem(pointwise, err);
+	for (size_t i = 1; i < pointwise->input_count; i++)
+		if (!join_constants(graph, siblings, count, false, i))
+			return fm_node_nomem(pointwise, err);
+	s->out_channels = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct fm_node *node = &graph->nodes[siblings[i].pointwise];
+
+		outputs[i] = node->outputs[0];
+		s->out_channels += graph->values[outputs[i]].dims[1];
+		graph->values[outputs[i]].producer = (uint32_t)place + 1;
+		node->removed = i > 0;
+	}
+	*axis = 1;
+	split.outputs = outputs;
+	split.output_count = count;
+	pointwise->outputs = joined;
+	graph->values[*joined].producer = (uint32_t)place;
+	widen(&graph->values[*joined], &graph->values[outputs[0]], s->out_channels);
+	make_room(graph, place + 1, siblings[1].pointwise);
+	graph->nodes[place + 1] = split;
+	return FM_OK;
+}
+
 enum fm_status fm_fuse_siblings(struct fm_graph *graph, struct fm_node *node, struct fm_error *err)
 {
 	struct sibling siblings[SIBLINGS_MAX];
 	size_t count = 1, places[3];
 
-	if (node->op != &fm_op_conv || !find_head(graph, node, &siblings[0]))
+	if (node->op != &fm_op_conv || !find_sibling(graph, node, &siblings[0]))
 		return FM_OK;
+	const bool heads = siblings[0].depthwise != NO_DEPTHWISE;
 	for (size_t n = siblings[0].pointwise + 1; n < graph->node_count && count < SIBLINGS_MAX; n++) {
 		const struct fm_node *other = &graph->nodes[n];
 
 		if (other->removed || other->op != &fm_op_conv || other->inputs[0] != node->inputs[0] ||
-		        !find_head(graph, other, &siblings[count]) || !same_kind(node, other, false) ||
-		        !same_kind(&graph->nodes[siblings[0].depthwise],
-		                &graph->nodes[siblings[count].depthwise], true))
+		        !find_sibling(graph, other, &siblings[count]) || !same_kind(node, other, false) ||
+		        heads != (siblings[count].depthwise != NO_DEPTHWISE) ||
+		        (heads && !same_kind(&graph->nodes[siblings[0].depthwise],
+		                          &graph->nodes[siblings[count].depthwise], true)))
 			continue;
 		count++;
 	}
 	if (count == 1)
 		return FM_OK;
+	if (!heads)
+		return join_pointwise(graph, siblings, count, err);
 	/* All three nodes come before whoever reads a head. */
 	first_places(siblings, count, places);
 	for (size_t i = 0; i < count; i++)

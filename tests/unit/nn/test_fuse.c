@@ -226,6 +226,58 @@ Test(fuse, heads_of_one_image_become_one)
 	free(x);
 }
 
+/*
+ * Three branches of an image of 5 channels, each with a 3 x 3 convolution that stands before the next branch,
+ * and y of all three.
+ */
+static struct test_onnx *branches(void)
+{
+	static const char *const ending[3] = {"0", "1", "2"};
+	struct test_onnx *m = test_onnx_new(11);
+	char inputs[32];
+
+	test_onnx_input(m, "x", 4, (int64_t[]){1, 5, 6, 7});
+	for (size_t i = 0; i < 3; i++) {
+		const int64_t n = (int64_t)i + 2, two = 2;
+		const char c = ending[i][0];
+		float *w = noise(200, (unsigned)i + 1);
+
+		test_onnx_floats(m, (char[]){'w', c, 0}, 4, (int64_t[]){n, 5, 1, 1}, w);
+		test_onnx_floats(m, (char[]){'b', c, 0}, 1, &n, w + 30);
+		test_onnx_floats(m, (char[]){'d', c, 0}, 4, (int64_t[]){2, n, 3, 3}, w + 40);
+		test_onnx_floats(m, (char[]){'e', c, 0}, 1, &two, w + 150);
+		snprintf(inputs, sizeof(inputs), "x,w%c,b%c", c, c);
+		test_onnx_node(m, "Conv", inputs, (char[]){'p', c, 0});
+		snprintf(inputs, sizeof(inputs), "p%c,d%c,e%c", c, c, c);
+		test_onnx_node(m, "Conv", inputs, (char[]){'q', c, 0});
+		test_onnx_attribute_ints(m, "pads", 4, (int64_t[]){1, 1, 1, 1});
+		test_onnx_node(m, "Relu", (char[]){'q', c, 0}, (char[]){'s', c, 0});
+		free(w);
+	}
+	test_onnx_node(m, "Concat", "s0,s1,s2", "y");
+	test_onnx_attribute_int(m, "axis", 1);
+	test_onnx_output(m, "y");
+	return m;
+}
+
+Test(fuse, branches_of_one_image_begin_as_one)
+{
+	float *x = noise(210, 9);
+
+	for (int precision = FM_FLOAT32; precision <= FM_INT8; precision++) {
+		const struct fm_net_options apart = {.precision = precision, .no_fusion = true};
+		struct fm_net *net = load(branches(), &(struct fm_net_options){.precision = precision});
+		float *plain = load_and_run(branches(), &apart, x), *together = run(net, x);
+
+		cr_expect_eq(computing_layers(net), 6u, "%zu layers", computing_layers(net));
+		cr_expect_eq(memcmp(together, plain, fm_net_output(net, 0)->elements * sizeof(*plain)), 0);
+		fm_net_free(net);
+		free(together);
+		free(plain);
+	}
+	free(x);
+}
+
 #define BOXES 259 /* two blocks of boxes, and three */
 
 /* A detector's decoding of boxes [1][count][4]; `divisor` is 2 in real ones. */
