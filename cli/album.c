@@ -35,6 +35,20 @@ enum fm_status fm_album_read(struct fm_eval *eval, struct fm_album *ret_album, s
 	return FM_OK;
 }
 
+enum fm_status fm_album_evaluate(struct fm_eval *eval,
+        enum fm_status (*evaluate)(const struct fm_eval *eval, const struct fm_album *album,
+                struct fm_eval_run *run, struct fm_error *err),
+        struct fm_album *album, struct fm_error *err)
+{
+	enum fm_status status = fm_album_read(eval, album, err);
+
+	if (!status)
+		status = fm_eval_embed(eval, err);
+	for (size_t i = 0; !status && i < eval->run_count; i++)
+		status = evaluate(eval, album, &eval->runs[i], err);
+	return status;
+}
+
 size_t fm_album_genuine_pairs(const struct fm_album *album)
 {
 	size_t pairs = 0, of_person = 0;

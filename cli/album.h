@@ -18,6 +18,12 @@ void fm_album_done(struct fm_album *album);
 /* Scans eval->images_dir, and adds its photos to the evaluation, which has none yet. */
 enum fm_status fm_album_read(struct fm_eval *eval, struct fm_album *ret_album, struct fm_error *err);
 
+/* Reads the album into *album, which is empty, embeds its photos, and evaluates each run. */
+enum fm_status fm_album_evaluate(struct fm_eval *eval,
+        enum fm_status (*evaluate)(const struct fm_eval *eval, const struct fm_album *album,
+                struct fm_eval_run *run, struct fm_error *err),
+        struct fm_album *album, struct fm_error *err);
+
 /* Pairs of photos of one person, misses included. */
 size_t fm_album_genuine_pairs(const struct fm_album *album);
 

@@ -252,11 +252,7 @@ enum fm_status fm_eval_fusion(struct fm_eval *eval, struct fm_error *err)
 {
 	fm_cleanup(fm_album_done) struct fm_album album = {0};
 
-	enum fm_status status = fm_album_read(eval, &album, err);
-	if (!status)
-		status = fm_eval_embed(eval, err);
-	for (size_t i = 0; !status && i < eval->run_count; i++)
-		status = evaluate(eval, &album, &eval->runs[i], err);
+	enum fm_status status = fm_album_evaluate(eval, evaluate, &album, err);
 	if (!status && eval->run_count == FM_EVAL_RUNS_MAX)
 		status = fm_eval_compare_begin(eval, err);
 	return status;
