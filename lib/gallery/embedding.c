@@ -135,6 +135,26 @@ enum fm_status fm_model_find(struct fm_connection *connection, const char *model
 	return FM_OK;
 }
 
+enum fm_status fm_model_find_or_add(struct fm_connection *connection, const char *model, size_t dim,
+        int64_t *ret_key, struct fm_error *err)
+{
+	size_t known_dim;
+	int64_t key;
+	enum fm_status status = fm_model_find(connection, model, &key, &known_dim, err);
+
+	if (status == FM_OK && key && known_dim != dim)
+		return fm_fail(
+		        err, FM_E_INVALID, "embedding: %zu values, where %s has %zu", dim, model, known_dim);
+	if (status == FM_OK && !key) {
+		status = fm_execute(connection, FM_SQL_MODEL_INSERT,
+		        FM_PARAMS(FM_TEXT(model), FM_INT((int64_t)dim)), err);
+		key = sqlite3_last_insert_rowid(connection->db);
+	}
+	if (status == FM_OK)
+		*ret_key = key;
+	return status;
+}
+
 /* Columns: the face's key, its embedding, the seal, its id. */
 enum fm_status fm_embedding_read(
         struct fm_query *query, const char *model, size_t dim, float *ret_embedding, struct fm_error *err)

@@ -64,26 +64,6 @@ static enum fm_status find_face(struct fm_connection *connection, enum fm_sql sq
 	return found ? read_face(&query, ret_face, err) : fm_fail(err, FM_E_NOT_FOUND, "no such face");
 }
 
-static enum fm_status find_or_add_model(struct fm_connection *connection, const struct fm_face_insert *insert,
-        int64_t *ret_key, struct fm_error *err)
-{
-	size_t dim;
-	int64_t key;
-	enum fm_status status = fm_model_find(connection, insert->model, &key, &dim, err);
-
-	if (status == FM_OK && key && dim != insert->dim)
-		return fm_fail(err, FM_E_INVALID, "embedding: %zu values, where %s has %zu", insert->dim,
-		        insert->model, dim);
-	if (status == FM_OK && !key) {
-		status = fm_execute(connection, FM_SQL_MODEL_INSERT,
-		        FM_PARAMS(FM_TEXT(insert->model), FM_INT((int64_t)insert->dim)), err);
-		key = sqlite3_last_insert_rowid(connection->db);
-	}
-	if (status == FM_OK)
-		*ret_key = key;
-	return status;
-}
-
 /* Intersection over union of two boxes x, y, width, height. */
 static double overlap(const double a[4], const double b[4])
 {
@@ -149,7 +129,7 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 	uint8_t blob[FM_EMBEDDING_BLOB_MAX];
 	char id[FM_UUID_TEXT], quality[QUALITY_MAX_BYTES + 1];
 	int64_t model_key = 0, key = 0;
-	enum fm_status status = find_or_add_model(connection, insert, &model_key, err);
+	enum fm_status status = fm_model_find_or_add(connection, insert->model, insert->dim, &model_key, err);
 
 	if (status == FM_OK)
 		status = find_same(connection, person->key, model_key, insert, &key, err);

@@ -105,6 +105,9 @@ enum fm_status fm_audit_check_actor(const char *actor, struct fm_error *err);
 /* A model's key and dimensions; key 0, which is nobody's, for a model that never enrolled a face. */
 enum fm_status fm_model_find(struct fm_connection *connection, const char *model, int64_t *ret_key,
         size_t *ret_dim, struct fm_error *err);
+/* Its key, for a model that never enrolled a face a new one. FM_E_INVALID: it has other dimensions. */
+enum fm_status fm_model_find_or_add(struct fm_connection *connection, const char *model, size_t dim,
+        int64_t *ret_key, struct fm_error *err);
 
 /* Of a row whose columns are: the face's key, its embedding, the seal, its id. */
 enum fm_status fm_embedding_read(

@@ -6,6 +6,9 @@
 #define COLLECTION_COLUMNS "key, name, created_at_ms, people, faces, retention_days"
 #define PERSON_COLUMNS     "key, collection, id, name, external_id, metadata, created_at_ms, updated_at_ms, faces"
 #define FACE_COLUMNS       "key, person, collection, id, quality, created_at_ms"
+#define JOB_COLUMNS                                                                                          \
+	"jobs.key, id, kind, state, models.text, position, done, total, skipped, error, created_at_ms,"      \
+	" updated_at_ms FROM jobs LEFT JOIN models ON models.key = jobs.model"
 
 const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_BEGIN_READ] = {"BEGIN DEFERRED"},
@@ -46,9 +49,16 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
 
         [FM_SQL_MODEL_INSERT] = {"INSERT INTO models (text, dim) VALUES (?1, ?2)"},
         [FM_SQL_MODEL_GET] = {"SELECT key, dim FROM models WHERE text = ?1"},
-        /* A handful of rows: one a model that ever enrolled a face. */
-        [FM_SQL_MODEL_FOREIGN_FACES] = {"SELECT coalesce(sum(faces), 0) FROM models WHERE text <> ?1",
+        /* A handful of rows: one a model that ever enrolled a face, one a collection. */
+        [FM_SQL_MODEL_FOREIGN_FACES] = {"SELECT (SELECT coalesce(sum(faces), 0) FROM collections)"
+                                        " - coalesce((SELECT faces FROM models WHERE text = ?1), 0)",
                 .scans = true},
+        [FM_SQL_MODEL_LIST] = {"SELECT text, faces FROM models WHERE faces > 0 ORDER BY key", .scans = true},
+        [FM_SQL_MODEL_CHOSEN] = {"SELECT active_model, previous_model, a.text, p.text FROM gallery"
+                                 " LEFT JOIN models AS a ON a.key = active_model"
+                                 " LEFT JOIN models AS p ON p.key = previous_model WHERE one = 1"},
+        [FM_SQL_MODEL_CHOOSE] = {"UPDATE gallery SET active_model = ?1, previous_model = nullif(?2, 0)"
+                                 " WHERE one = 1"},
 
         [FM_SQL_FACE_INSERT] = {"INSERT INTO faces (id, collection, person, model, created_at_ms, quality,"
                                 " image_sha256, box_x, box_y, box_width, box_height, embedding, seal)"
@@ -57,7 +67,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_FACE_GET] = {"SELECT " FACE_COLUMNS " FROM faces WHERE id = ?2 AND collection = ?1"},
         [FM_SQL_FACE_GET_BY_KEY] = {"SELECT " FACE_COLUMNS " FROM faces WHERE key = ?1"},
         [FM_SQL_FACE_OF_IMAGE] = {"SELECT key, box_x, box_y, box_width, box_height FROM faces"
-                                  " WHERE person = ?1 AND image_sha256 = ?2 AND model = ?3 ORDER BY key"},
+                                  " WHERE person = ?1 AND image_sha256 = ?2 AND (model = ?3 OR EXISTS"
+                                  " (SELECT 1 FROM embeddings AS e WHERE e.face = faces.key"
+                                  " AND e.model = ?3)) ORDER BY key"},
         [FM_SQL_FACE_LIST] = {"SELECT " FACE_COLUMNS " FROM faces WHERE person = ?1 ORDER BY key"},
         [FM_SQL_FACE_DELETE] = {"DELETE FROM faces WHERE key = ?1"},
 
@@ -83,15 +95,54 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
         [FM_SQL_AUDIT_LIST] = {"SELECT key, time_ms, actor, action, object_kind, object_id, collection, faces"
                                " FROM audit WHERE key > ?1 ORDER BY key LIMIT ?2"},
 
+        /* A face's embedding under a model is in its own row or in `embeddings`, never in both. */
         [FM_SQL_EMBEDDING_OF_PERSON] =
                 {"SELECT key, embedding, seal, id FROM faces WHERE person = ?1 AND model = ?2"
-                 " ORDER BY key"},
+                 " UNION ALL SELECT faces.key, e.embedding, e.seal, id FROM faces"
+                 " JOIN embeddings AS e ON e.face = faces.key AND e.model = ?2 WHERE person = ?1"
+                 " ORDER BY 1"},
         [FM_SQL_EMBEDDING_OF_FACE] =
-                {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"},
+                {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"
+                 " UNION ALL SELECT face, e.embedding, e.seal, id FROM embeddings AS e"
+                 " JOIN faces ON faces.key = face WHERE face = ?1 AND e.model = ?2"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */
         [FM_SQL_EMBEDDING_RANGE] = {"SELECT key, embedding, seal, id, collection, person FROM faces"
-                                    " WHERE model = ?1 AND key >= ?2 AND key < ?3 ORDER BY key"},
+                                    " WHERE model = ?1 AND key >= ?2 AND key < ?3"
+                                    " UNION ALL SELECT face, e.embedding, e.seal, id, collection, person"
+                                    " FROM embeddings AS e JOIN faces ON faces.key = face"
+                                    " WHERE e.model = ?1 AND face >= ?2 AND face < ?3 ORDER BY 1"},
         [FM_SQL_FACE_LAST] = {"SELECT max(key) FROM faces"},
+        [FM_SQL_EMBEDDING_INSERT] =
+                {"INSERT INTO embeddings (face, model, embedding, seal)"
+                 " SELECT key, ?2, ?3, nullif(?4, 0) FROM faces WHERE key = ?1 AND model <> ?2"
+                 " ON CONFLICT (face, model) DO NOTHING"},
+        /* Faces that a model has no embedding of. */
+        [FM_SQL_EMBEDDING_MISSING] =
+                {"SELECT key, id, collection, person FROM faces WHERE key > ?1 AND model <> ?2"
+                 " AND NOT EXISTS (SELECT 1 FROM embeddings AS e WHERE e.face = faces.key"
+                 " AND e.model = ?2) ORDER BY key LIMIT ?3"},
+
+        /* Jobs are few. */
+        [FM_SQL_JOB_LIST] = {"SELECT " JOB_COLUMNS " ORDER BY jobs.key DESC LIMIT ?1", .scans = true},
+        [FM_SQL_JOB_GET] = {"SELECT " JOB_COLUMNS " WHERE id = ?1"},
+        [FM_SQL_JOB_RUNNING] = {"SELECT " JOB_COLUMNS " WHERE state = 'running' AND kind = ?1"
+                                " ORDER BY jobs.key LIMIT 1"},
+        [FM_SQL_JOB_INSERT] =
+                {"INSERT INTO jobs (id, kind, state, model, created_at_ms, updated_at_ms, total)"
+                 " VALUES (?1, ?2, 'running', ?3, ?4, ?4, ?5)"},
+        [FM_SQL_JOB_ADVANCE] = {"UPDATE jobs SET position = ?2, done = done + ?3, skipped = skipped + ?4,"
+                                " total = max(total, done + ?3 + skipped + ?4), updated_at_ms = ?5"
+                                " WHERE key = ?1 AND state = 'running'"},
+        [FM_SQL_JOB_END] = {"UPDATE jobs SET state = ?2, error = ?3, updated_at_ms = ?4,"
+                            " total = CASE WHEN ?2 = 'done' THEN done + skipped ELSE total END"
+                            " WHERE id = ?1 AND state = 'running'"},
+        [FM_SQL_JOB_SKIP] = {"INSERT INTO job_skips (job, face, reason) SELECT ?1, key, ?3 FROM faces"
+                             " WHERE key = ?2 ON CONFLICT (job, face) DO NOTHING"},
+        [FM_SQL_JOB_SKIPS] = {"SELECT s.face, faces.id, people.id, collections.name, s.reason"
+                              " FROM job_skips AS s JOIN faces ON faces.key = s.face"
+                              " JOIN people ON people.key = faces.person"
+                              " JOIN collections ON collections.key = faces.collection"
+                              " WHERE s.job = ?1 AND s.face > ?2 ORDER BY s.face LIMIT ?3"},
 
         /* A handful of rows: one a key that was ever used. */
         [FM_SQL_SEAL_LIST] = {"SELECT key, id, retired_at_ms FROM seals ORDER BY key", .scans = true},
