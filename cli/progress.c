@@ -75,6 +75,16 @@ void fm_progress_step(struct fm_progress *progress)
 	pthread_mutex_unlock(&progress->lock);
 }
 
+void fm_progress_set(struct fm_progress *progress, size_t done, size_t total)
+{
+	pthread_mutex_lock(&progress->lock);
+	progress->done = done;
+	progress->total = total;
+	if (progress->shown)
+		draw(progress, fm_clock_s());
+	pthread_mutex_unlock(&progress->lock);
+}
+
 void fm_progress_hide(struct fm_progress *progress)
 {
 	pthread_mutex_lock(&progress->lock);

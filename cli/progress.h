@@ -19,6 +19,8 @@ struct fm_progress {
 
 void fm_progress_begin(struct fm_progress *progress, const char *unit, size_t total);
 void fm_progress_step(struct fm_progress *progress);
+/* How far somebody else is. done <= total. */
+void fm_progress_set(struct fm_progress *progress, size_t done, size_t total);
 /* Takes the bar off the terminal, so that messages can follow. A later step shows it again. */
 void fm_progress_hide(struct fm_progress *progress);
 void fm_progress_end(struct fm_progress *progress);

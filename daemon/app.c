@@ -2,12 +2,10 @@
 
 #include "daemon/keeper.h"
 #include "daemon/log.h"
-#include "daemon/people.h"
-#include "daemon/selftest.h"
+#include "daemon/reembed.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
-#include "lib/cpu/cpu.h"
-#include "lib/face/paths.h"
+#include "lib/gallery/jobs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 
 #include "lib/base/banned.h"
@@ -31,6 +30,17 @@ static size_t cpus_allowed(void)
 	return (size_t)CPU_COUNT(&set);
 }
 
+/* Who exchanges the serving waits for those who enrol, and not for those who come after it. */
+static void init_enrolling(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+}
+
 enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app, struct fm_error *err)
 {
 	struct fm_app *app = fm_calloc(1, sizeof(*app));
@@ -40,6 +50,8 @@ enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app,
 		return fm_fail(err, FM_E_NOMEM, "no memory to start");
 	}
 	fm_snapshot_slot_init(&app->snapshots, first);
+	fm_serving_slot_init(&app->servings);
+	init_enrolling(&app->enrolling);
 	app->started = fm_snapshot_get(&app->snapshots);
 	app->config = &first->config;
 	app->lock_fd = -1;
@@ -64,13 +76,13 @@ void fm_app_free(struct fm_app *app)
 	if (!app)
 		return;
 	fm_pool_free(app->pool);
-	for (size_t i = 0; app->pipelines && i < app->worker_count; i++)
-		fm_pipeline_free(app->pipelines[i]);
-	free(app->pipelines);
+	fm_reembed_free(app->reembed);
 	fm_keeper_free(app->keeper);
-	fm_index_free(app->index);
+	fm_people_free(app->people);
+	fm_serving_slot_done(&app->servings);
 	fm_gallery_close(app->gallery);
-	fm_models_free(app->models);
+	pthread_rwlock_destroy(&app->enrolling);
+	free(app->workers);
 	fm_metrics_free(app->metrics);
 	if (app->lock_fd >= 0)
 		close(app->lock_fd);
@@ -79,49 +91,28 @@ void fm_app_free(struct fm_app *app)
 	free(app);
 }
 
-const char *fm_app_model(const struct fm_app *app)
+static enum fm_status load_models(struct fm_app *app, struct fm_serving **ret_serving, struct fm_error *err)
 {
-	return app->models->embedding->fingerprint;
-}
+	enum fm_status status = fm_serving_load(app->config, ret_serving, err);
 
-static enum fm_status load_models(struct fm_app *app, struct fm_error *err)
-{
-	const struct fm_config *config = app->config;
-	struct fm_models_options options = {
-	        .detection = config->detection,
-	        .landmarks = config->landmarks,
-	        .embedding = config->embedding,
-	};
-	fm_autofree char *models_dir = NULL;
-	fm_autofree char *manifests_dir = NULL;
-	enum fm_status status = fm_models_find(
-	        config->models_dir[0] ? config->models_dir : NULL, &models_dir, &manifests_dir, err);
-
-	if (!status)
-		status = fm_precision_parse(config->precision, &options.precision, err);
-	if (status)
-		return status;
-	options.models_dir = models_dir;
-	options.manifests_dir = config->manifests_dir[0] ? config->manifests_dir : manifests_dir;
-	status = fm_models_load(&options, &app->models, err);
-	if (!status && app->models->embedding->calibration.count < 2)
+	if (!status && (*ret_serving)->models->embedding->calibration.count < 2)
 		fm_log(FM_LOG_WARNING, "the embedding network has no calibration: nobody will ever match",
-		        "model", app->models->embedding->name, NULL);
+		        "model", (*ret_serving)->models->embedding->name, NULL);
+	if (!status)
+		snprintf(app->configured_model, sizeof(app->configured_model), "%s",
+		        fm_serving_model(*ret_serving));
 	return status;
 }
 
-static enum fm_status create_pipelines(struct fm_app *app, struct fm_error *err)
+static enum fm_status number_workers(struct fm_app *app, struct fm_error *err)
 {
-	const struct fm_config *config = app->config;
-	enum fm_status status = FM_OK;
-
-	app->worker_count = config->workers ? (size_t)config->workers : cpus_allowed();
-	app->pipelines = fm_calloc(app->worker_count, sizeof(app->pipelines[0]));
-	if (!app->pipelines)
+	app->worker_count = app->config->workers ? (size_t)app->config->workers : cpus_allowed();
+	app->workers = fm_calloc(app->worker_count, sizeof(app->workers[0]));
+	if (!app->workers)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
-	for (size_t i = 0; !status && i < app->worker_count; i++)
-		status = fm_pipeline_create(app->models, &app->started->pipeline, &app->pipelines[i], err);
-	return status;
+	for (size_t i = 0; i < app->worker_count; i++)
+		app->workers[i] = i;
+	return FM_OK;
 }
 
 /* Two daemons on one gallery would each miss what the other changes: their indexes are in memory. */
@@ -144,37 +135,9 @@ static enum fm_status lock_gallery(struct fm_app *app, const char *gallery_path,
 	return FM_OK;
 }
 
-static enum fm_status add_to_index(void *context, const struct fm_embedding_owner *owners,
-        const float *embeddings, size_t count, size_t dim, struct fm_error *err)
-{
-	struct fm_app *app = context;
-	enum fm_status status = FM_OK;
-
-	if (dim != app->models->embedding->dim)
-		return fm_fail(err, FM_E_CORRUPT, "face %" PRId64 " has %zu dimensions, its model has %zu",
-		        owners[0].face_key, dim, app->models->embedding->dim);
-	fm_index_begin(app->index);
-	for (size_t i = 0; !status && i < count; i++)
-		status = fm_index_add(app->index, owners[i].collection_key, owners[i].person_key,
-		        owners[i].face_key, embeddings + i * dim, err);
-	fm_index_commit(app->index);
-	return status;
-}
-
-/* The index holds codes; the embeddings that decide a search come from the gallery. */
-static enum fm_status fetch_embeddings(void *context, const int64_t *face_keys, size_t count,
-        float *ret_embeddings, bool *ret_found, struct fm_error *err)
-{
-	struct fm_app *app = context;
-
-	return fm_gallery_face_embeddings(app->gallery, fm_app_model(app), app->models->embedding->dim,
-	        face_keys, count, ret_embeddings, ret_found, err);
-}
-
-static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
+static enum fm_status open_gallery(struct fm_app *app, struct fm_error *err)
 {
 	fm_autofree char *path = NULL;
-	int64_t foreign = 0;
 	fm_autofree char *key_file = NULL;
 	enum fm_status status = fm_config_gallery_path(app->config, &path, err);
 
@@ -185,23 +148,111 @@ static enum fm_status load_gallery(struct fm_app *app, struct fm_error *err)
 		status = fm_gallery_open_sealed(path, key_file, &app->gallery, err);
 	if (!status)
 		status = lock_gallery(app, path, err);
-	if (!status)
-		status =
-		        fm_index_create(app->models->embedding->dim, fetch_embeddings, app, &app->index, err);
-	if (!status)
-		status = fm_gallery_embedding_load(app->gallery, fm_app_model(app), add_to_index, app, err);
-	if (!status)
-		status = fm_gallery_foreign_faces(app->gallery, fm_app_model(app), &foreign, err);
+	return status;
+}
+
+/* Which model the gallery's faces are searched under; "": it has none that matters. */
+static enum fm_status find_active(
+        struct fm_app *app, char ret_model[FM_MODEL_TEXT_BYTES], struct fm_error *err)
+{
+	struct fm_chosen_models chosen;
+	int64_t faces = 0;
+	enum fm_status status = fm_gallery_models_get(app->gallery, &chosen, err);
+
+	ret_model[0] = '\0';
+	if (!status && !chosen.active[0]) /* an older gallery */
+		status = fm_gallery_model_only(app->gallery, chosen.active, err);
+	if (!status && chosen.active[0])
+		status = fm_gallery_model_faces(app->gallery, chosen.active, &faces, err);
+	if (!status && faces)
+		snprintf(ret_model, FM_MODEL_TEXT_BYTES, "%s", chosen.active);
+	return status;
+}
+
+/* What the gallery is told to remember. It may be on a disk that takes no writes: searches need none. */
+static void choose(struct fm_app *app, const struct fm_serving *serving)
+{
+	struct fm_chosen_models chosen;
+	struct fm_error err;
+	enum fm_status status = fm_gallery_models_get(app->gallery, &chosen, &err);
+
+	if (!status && strcmp(chosen.active, fm_serving_model(serving)) != 0)
+		status = fm_gallery_models_choose(
+		        app->gallery, fm_serving_model(serving), serving->models->embedding->dim, NULL, &err);
 	if (status)
-		return fm_fail_prefix(err, status, "gallery");
-	fm_people_follow(app);
-	if (foreign) {
-		char count[24];
-		snprintf(count, sizeof(count), "%" PRId64, foreign);
-		fm_log(FM_LOG_WARNING, "faces enrolled under other models are not searched", "faces", count,
-		        "model", fm_app_model(app), NULL);
+		fm_log(FM_LOG_WARNING, "the gallery does not know its model yet", "reason", err.message,
+		        NULL);
+}
+
+/* Another network is configured than the faces are stored under: theirs, where it is still there. */
+static void load_active(struct fm_app *app, const char *active, struct fm_serving **serving)
+{
+	struct fm_serving *old;
+	struct fm_error err;
+
+	if (fm_serving_load_model(app->config, active, &old, &err)) {
+		fm_log(FM_LOG_WARNING,
+		        "the network that the gallery's faces are stored under cannot be loaded: POST "
+		        "/v1/admin/reembed brings those with a crop over",
+		        "model", active, "reason", err.message, NULL);
+		return;
 	}
-	return FM_OK;
+	fm_serving_put(*serving);
+	*serving = old;
+	fm_log(FM_LOG_WARNING,
+	        "another embedding network is configured than the gallery's faces are stored under, which "
+	        "goes on "
+	        "serving: POST /v1/admin/reembed brings them over",
+	        "serving", active, "configured", app->configured_model, NULL);
+}
+
+/* Takes the hold of the configured networks. */
+static enum fm_status load_gallery(struct fm_app *app, struct fm_serving *serving, struct fm_error *err)
+{
+	char active[FM_MODEL_TEXT_BYTES] = "";
+	enum fm_status status = open_gallery(app, err);
+
+	if (!status)
+		status = find_active(app, active, err);
+	if (!status && active[0] && strcmp(active, app->configured_model) != 0)
+		load_active(app, active, &serving);
+	/* Where the old network is missing, what the gallery says stays: with its files back it serves again.
+	 */
+	if (!status && (!active[0] || strcmp(active, fm_serving_model(serving)) == 0))
+		choose(app, serving);
+	if (!status)
+		status = fm_serving_open_index(serving, app->gallery, err);
+	if (!status)
+		status = fm_serving_fill_at_once(serving, err);
+	if (status) {
+		fm_serving_put(serving);
+		return fm_fail_prefix(err, status, "gallery");
+	}
+	fm_serving_exchange(&app->servings, serving);
+	return fm_people_create(app->gallery, &app->servings, &app->people, err);
+}
+
+void fm_app_count_unsearched(struct fm_app *app)
+{
+	struct fm_serving *serving = fm_serving_get(&app->servings);
+	int64_t count;
+
+	if (!fm_gallery_foreign_faces(app->gallery, fm_serving_model(serving), &count, NULL))
+		atomic_store(&app->unsearched_faces, count);
+	fm_serving_put(serving);
+}
+
+static void tell_unsearched(struct fm_app *app)
+{
+	struct fm_serving *serving = fm_serving_get(&app->servings);
+	char count[24];
+
+	fm_app_count_unsearched(app);
+	snprintf(count, sizeof(count), "%" PRId64, atomic_load(&app->unsearched_faces));
+	if (atomic_load(&app->unsearched_faces))
+		fm_log(FM_LOG_WARNING, "faces enrolled under other models are not searched", "faces", count,
+		        "model", fm_serving_model(serving), NULL);
+	fm_serving_put(serving);
 }
 
 struct fm_pool_limits fm_app_pool_limits(const struct fm_config *config)
@@ -213,28 +264,53 @@ struct fm_pool_limits fm_app_pool_limits(const struct fm_config *config)
 	};
 }
 
+static enum fm_status start_pool(
+        struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err)
+{
+	fm_autofree void **resources = fm_calloc(app->worker_count, sizeof(*resources));
+
+	if (!resources)
+		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
+	for (size_t i = 0; i < app->worker_count; i++)
+		resources[i] = &app->workers[i];
+	const struct fm_pool_options options = {
+	        .workers = app->worker_count,
+	        .limits = fm_app_pool_limits(app->config),
+	        .resources = resources,
+	        .work = work,
+	        .refuse = refuse,
+	};
+	return fm_pool_create(&options, &app->pool, err);
+}
+
+static void after_round(void *context)
+{
+	fm_app_count_unsearched(context);
+}
+
 enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err)
 {
-	enum fm_status status = load_models(app, err);
+	struct fm_serving *serving = NULL;
+	enum fm_status status = load_models(app, &serving, err);
 
 	if (!status)
-		status = create_pipelines(app, err);
-	if (!status)
-		status = load_gallery(app, err);
-	if (!status)
-		status = fm_selftest_run(app->models, app->pipelines[0], err);
-	if (!status) {
-		const struct fm_pool_options options = {
-		        .workers = app->worker_count,
-		        .limits = fm_app_pool_limits(app->config),
-		        .resources = (void *const *)app->pipelines,
-		        .work = work,
-		        .refuse = refuse,
-		};
-		status = fm_pool_create(&options, &app->pool, err);
+		status = number_workers(app, err);
+	if (status) {
+		fm_serving_put(serving);
+		return status;
 	}
+	status = load_gallery(app, serving, err);
 	if (!status)
-		status = fm_keeper_create(app->gallery, &app->keeper, err);
+		status = fm_serving_ready(
+		        app->servings.current, &app->started->pipeline, app->worker_count, err);
+	if (!status)
+		status = start_pool(app, work, refuse, err);
+	if (!status)
+		status = fm_keeper_create(app->gallery, after_round, app, &app->keeper, err);
+	if (!status) {
+		tell_unsearched(app);
+		status = fm_reembed_create(app, &app->reembed, err);
+	}
 	if (!status)
 		atomic_store(&app->ready, true);
 	return status;

@@ -92,6 +92,7 @@ const struct fm_setting fm_settings[] = {
 	LIVE_REAL   ("match",   "false_match_rate",   false_match_rate,   "1e-4",      1e-12, 0.5),
 	LIVE_REAL   ("match",   "false_positive_identification_rate",
 	             false_positive_identification_rate,                  "1e-2",      1e-9, 0.5),
+	LIVE_INTEGER("reembed", "faces_per_second",   faces_per_second,   "50",        0, 100000),
 	LIVE_TEXT   ("log",     "level",              log_level,          "info",      1),
 	LIVE_TEXT   ("log",     "form",               log_form,           "text",      1),
 };

@@ -48,6 +48,8 @@ struct fm_config {
 	double min_score, min_sharpness, min_brightness, max_brightness, max_yaw_deg, max_roll_deg;
 	/* [match] */
 	double false_match_rate, false_positive_identification_rate;
+	/* [reembed] */
+	int64_t faces_per_second; /* 0: no limit */
 	/* [log] */
 	char *log_level, *log_form;
 };

@@ -17,6 +17,8 @@
 
 struct fm_keeper {
 	struct fm_gallery *gallery;
+	void (*after)(void *context);
+	void *context;
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards stop */
 	pthread_cond_t changed;
@@ -93,12 +95,13 @@ static void *keep(void *context)
 		forget(keeper);
 		seal(keeper);
 		fm_gallery_tidy(keeper->gallery);
+		keeper->after(keeper->context);
 	} while (!wait_for(keeper, ROUND_S));
 	return NULL;
 }
 
-enum fm_status fm_keeper_create(
-        struct fm_gallery *gallery, struct fm_keeper **ret_keeper, struct fm_error *err)
+enum fm_status fm_keeper_create(struct fm_gallery *gallery, void (*after)(void *context), void *context,
+        struct fm_keeper **ret_keeper, struct fm_error *err)
 {
 	struct fm_keeper *keeper = fm_calloc(1, sizeof(*keeper));
 	pthread_condattr_t attributes;
@@ -106,6 +109,8 @@ enum fm_status fm_keeper_create(
 	if (!keeper)
 		return fm_fail(err, FM_E_NOMEM, "no memory to start");
 	keeper->gallery = gallery;
+	keeper->after = after;
+	keeper->context = context;
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -10,9 +10,10 @@
 
 struct fm_keeper;
 
-/* The gallery outlives it. The first round begins at once. */
-enum fm_status fm_keeper_create(
-        struct fm_gallery *gallery, struct fm_keeper **ret_keeper, struct fm_error *err);
+/* The gallery outlives it. The first round begins at once; `after` is called at the end of each, on its
+ * thread. */
+enum fm_status fm_keeper_create(struct fm_gallery *gallery, void (*after)(void *context), void *context,
+        struct fm_keeper **ret_keeper, struct fm_error *err);
 /* Waits for the transaction that runs, and no longer. */
 void fm_keeper_free(struct fm_keeper *keeper);
 

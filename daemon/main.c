@@ -186,7 +186,7 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 		                (double)(end.tv_nsec - begin.tv_nsec) * 1e-6);
 		snprintf(workers, sizeof(workers), "%zu", app->worker_count);
 		fm_log(FM_LOG_INFO, "ready", "ms", text, "workers", workers, "isa",
-		        fm_isa_name(fm_isa_best()), "model", fm_app_model(app), NULL);
+		        fm_isa_name(fm_isa_best()), "model", fm_serving_model(app->servings.current), NULL);
 		sd_notifyf(0, "READY=1\nSTATUS=Serving %s", fm_server_address(server));
 		wait_for_the_end(app, arguments, signals);
 		sd_notify(0, "STOPPING=1\nSTATUS=Finishing requests");

@@ -9,9 +9,9 @@
 
 /* `rate`: of a false match in any of the comparisons. */
 static struct fm_threshold threshold_at(
-        const struct fm_app *app, double rate, size_t comparisons, double min_similarity)
+        const struct fm_serving *serving, double rate, size_t comparisons, double min_similarity)
 {
-	const struct fm_calibration *calibration = &app->models->embedding->calibration;
+	const struct fm_calibration *calibration = &serving->models->embedding->calibration;
 	double rate_of_each = fm_calibrate_rate_of_each(rate, comparisons);
 	struct fm_threshold threshold = {
 	        .cosine = fm_calibrate_cosine(calibration, rate_of_each),
@@ -31,30 +31,30 @@ static struct fm_threshold threshold_at(
 }
 
 struct fm_threshold fm_match_verification(
-        const struct fm_app *app, const struct fm_config *config, size_t faces, double min_similarity)
+        const struct fm_serving *serving, const struct fm_config *config, size_t faces, double min_similarity)
 {
-	return threshold_at(app, config->false_match_rate, faces, min_similarity);
+	return threshold_at(serving, config->false_match_rate, faces, min_similarity);
 }
 
-struct fm_threshold fm_match_identification(const struct fm_app *app, const struct fm_config *config,
+struct fm_threshold fm_match_identification(const struct fm_serving *serving, const struct fm_config *config,
         const struct fm_index_size *size, double min_similarity)
 {
-	struct fm_threshold threshold =
-	        threshold_at(app, config->false_positive_identification_rate, size->faces, min_similarity);
+	struct fm_threshold threshold = threshold_at(
+	        serving, config->false_positive_identification_rate, size->faces, min_similarity);
 
 	threshold.false_positive_identification_rate =
 	        fm_calibrate_rate_of_any(threshold.false_match_rate, threshold.comparisons);
 	return threshold;
 }
 
-double fm_match_cosine(const struct fm_app *app, const float *a, const float *b)
+double fm_match_cosine(const struct fm_serving *serving, const float *a, const float *b)
 {
-	double cosine = fm_kernels_best()->dot_f32(a, b, app->models->embedding->dim);
+	double cosine = fm_kernels_best()->dot_f32(a, b, serving->models->embedding->dim);
 
 	return fmin(1, fmax(-1, cosine));
 }
 
-double fm_match_similarity(const struct fm_app *app, double cosine)
+double fm_match_similarity(const struct fm_serving *serving, double cosine)
 {
-	return fm_calibrate_similarity(&app->models->embedding->calibration, cosine);
+	return fm_calibrate_similarity(&serving->models->embedding->calibration, cosine);
 }

@@ -6,7 +6,8 @@
 #ifndef FM_DAEMON_MATCH_H
 #define FM_DAEMON_MATCH_H
 
-#include "daemon/app.h"
+#include "daemon/config.h"
+#include "daemon/serving.h"
 
 struct fm_threshold {
 	double cosine;                             /* match where cosine >= this */
@@ -21,18 +22,18 @@ struct fm_threshold {
  * rates are those of the tighter cosine. 1:1, against `faces` of one person; together they keep to
  * false_match_rate.
  */
-struct fm_threshold fm_match_verification(
-        const struct fm_app *app, const struct fm_config *config, size_t faces, double min_similarity);
+struct fm_threshold fm_match_verification(const struct fm_serving *serving, const struct fm_config *config,
+        size_t faces, double min_similarity);
 /*
  * 1:N, where all of the gallery's faces together keep to false_positive_identification_rate: grows stricter
  * with them. The 1:1 rate has no say in it.
  */
-struct fm_threshold fm_match_identification(const struct fm_app *app, const struct fm_config *config,
+struct fm_threshold fm_match_identification(const struct fm_serving *serving, const struct fm_config *config,
         const struct fm_index_size *size, double min_similarity);
 
 /* Cosine of two unit-length embeddings of the network in use, within -1 and 1. */
-double fm_match_cosine(const struct fm_app *app, const float *a, const float *b);
+double fm_match_cosine(const struct fm_serving *serving, const float *a, const float *b);
 /* What it says to people: fm_calibrate_similarity() of the network in use. */
-double fm_match_similarity(const struct fm_app *app, double cosine);
+double fm_match_similarity(const struct fm_serving *serving, double cosine);
 
 #endif

@@ -326,6 +326,16 @@ static void write_gauges(struct writer *writer, const struct fm_gauges *gauges)
 	        (double)gauges->people);
 	write_gauge(writer, "facematchd_gallery_faces", "gauge", "Faces that are compared with.",
 	        (double)gauges->faces);
+	write_gauge(writer, "facematchd_gallery_unsearched_faces", "gauge",
+	        "Faces without an embedding of the network in use.", (double)gauges->unsearched);
+	write_gauge(writer, "facematchd_reembed_running", "gauge",
+	        "1 while faces are brought over to another network.", (double)gauges->reembed_running);
+	write_gauge(writer, "facematchd_reembed_faces", "gauge", "Faces that the last such job is about.",
+	        (double)gauges->reembed_total);
+	write_gauge(writer, "facematchd_reembed_faces_done", "gauge", "Faces that it has brought over.",
+	        (double)gauges->reembed_done);
+	write_gauge(writer, "facematchd_reembed_faces_skipped", "gauge", "Faces that it could not.",
+	        (double)gauges->reembed_skipped);
 }
 
 enum fm_status fm_metrics_write(const struct fm_metrics *metrics, const struct fm_gauges *gauges,

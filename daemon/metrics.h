@@ -47,6 +47,8 @@ enum fm_histogram {
 struct fm_gauges {
 	size_t workers, workers_busy, queue_length, queue_maximum;
 	size_t people, faces; /* searchable */
+	size_t unsearched;    /* faces that the network in use has no embedding of */
+	size_t reembed_running, reembed_done, reembed_total, reembed_skipped;
 	const char *isa, *model, *precision;
 };
 

@@ -56,6 +56,7 @@ void fm_passage_done(struct fm_passage *passage)
 	drop_body(passage);
 	fm_request_done(&passage->request);
 	fm_exchange_done(&passage->exchange);
+	fm_serving_put(passage->exchange.serving);
 	fm_snapshot_put(passage->snapshot);
 	free(passage->origin);
 	free(passage->target);
@@ -254,24 +255,32 @@ enum fm_step fm_passage_complete(struct fm_passage *passage)
 		return FM_STEP_REPLY;
 	if (!(passage->route->flags & FM_ROUTE_INLINE))
 		return FM_STEP_QUEUE;
+	passage->exchange.serving = fm_serving_get(&passage->traffic->app->servings);
 	run(passage);
 	return FM_STEP_REPLY;
 }
 
 /* ---- work ---- */
 
-void fm_passage_work(struct fm_passage *passage, struct fm_pipeline *pipeline)
+void fm_passage_work(struct fm_passage *passage, size_t worker)
 {
+	struct fm_exchange *exchange = &passage->exchange;
+	struct fm_app *app = passage->traffic->app;
+	const bool enrolls = passage->route->flags & FM_ROUTE_ENROLLS;
 	struct fm_error err;
 
-	passage->exchange.pipeline = pipeline;
 	passage->queue_s = seconds_since(&passage->queued);
-	fm_metrics_observe(passage->traffic->app->metrics, FM_HISTOGRAM_STAGE_QUEUE, passage->queue_s);
-	if (fm_pipeline_set_options(pipeline, &passage->snapshot->pipeline, &err)) {
+	fm_metrics_observe(app->metrics, FM_HISTOGRAM_STAGE_QUEUE, passage->queue_s);
+	if (enrolls)
+		pthread_rwlock_rdlock(&app->enrolling);
+	exchange->serving = fm_serving_get(&app->servings);
+	exchange->pipeline = exchange->serving->pipelines[worker];
+	if (fm_pipeline_set_options(exchange->pipeline, &passage->snapshot->pipeline, &err))
 		fm_passage_refuse(passage, FM_PROBLEM_INTERNAL, &err);
-	} else {
+	else
 		run(passage);
-	}
+	if (enrolls)
+		pthread_rwlock_unlock(&app->enrolling);
 }
 
 /* ---- accounts ---- */

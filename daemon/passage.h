@@ -62,8 +62,8 @@ enum fm_step fm_passage_body(struct fm_passage *passage, const char *bytes, size
 /* The body is complete. */
 enum fm_step fm_passage_complete(struct fm_passage *passage);
 
-/* On a worker, after `queued` was set: the reply is there when it returns. */
-void fm_passage_work(struct fm_passage *passage, struct fm_pipeline *pipeline);
+/* On a worker, by its number, after `queued` was set: the reply is there when it returns. */
+void fm_passage_work(struct fm_passage *passage, size_t worker);
 /* Makes a problem the reply. */
 void fm_passage_refuse(struct fm_passage *passage, enum fm_problem problem, const struct fm_error *err);
 

@@ -11,11 +11,13 @@
 struct fm_app;
 struct fm_config;
 struct fm_pipeline;
+struct fm_serving;
 
 /* All that a handler gets, and the reply it fills. */
 struct fm_exchange {
 	struct fm_app *app;
 	const struct fm_config *config; /* this request's: a reload does not change it */
+	struct fm_serving *serving;     /* this request's, held; NULL before models and gallery are loaded */
 	struct fm_pipeline *pipeline;   /* this worker's; NULL on routes that are FM_ROUTE_INLINE */
 	struct fm_request *request;
 	const char *key_id; /* "" where nobody showed a key */
@@ -36,6 +38,7 @@ enum fm_route_flags {
 	        1 << 0, /* never waits or computes: answered on the I/O thread, whatever the queue */
 	FM_ROUTE_ANYTIME = 1 << 1, /* answered before models and gallery are loaded */
 	FM_ROUTE_PHOTO = 1 << 2, /* takes bodies up to [limits] body_max_bytes; others FM_SMALL_BODY_BYTES */
+	FM_ROUTE_ENROLLS = 1 << 5, /* stores embeddings: waits while the network in use is exchanged */
 	/*
 	 * What a key that is bound to collections may do follows from ?collection=, and on routes for admins,
 	 * which reach all of them, nothing, unless:

@@ -9,6 +9,7 @@
 #define PHOTO            FM_ROUTE_PHOTO
 #define NO_COLLECTION    FM_ROUTE_NO_COLLECTION
 #define NAMES_COLLECTION FM_ROUTE_NAMES_COLLECTION
+#define ENROLLS          FM_ROUTE_ENROLLS
 #define ANYONE           FM_ROLE_ANYONE
 #define IDENTIFY         FM_ROLE_IDENTIFY
 #define ENROLL           FM_ROLE_ENROLL
@@ -32,12 +33,12 @@ const struct fm_route fm_routes[] = {
 	{"GET",    "/v1/people/{}",         fm_handle_person_get,    0,      ENROLL},
 	{"PATCH",  "/v1/people/{}",         fm_handle_person_update, 0,      ENROLL},
 	{"DELETE", "/v1/people/{}",         fm_handle_person_delete, 0,      ENROLL},
-	{"POST",   "/v1/people/{}/faces",   fm_handle_face_add,      PHOTO,  ENROLL},
+	{"POST",   "/v1/people/{}/faces",   fm_handle_face_add,      PHOTO | ENROLLS, ENROLL},
 	{"GET",    "/v1/people/{}/faces",   fm_handle_faces_list,    0,      ENROLL},
 	{"GET",    "/v1/faces/{}",          fm_handle_face_get,      0,      ENROLL},
 	{"DELETE", "/v1/faces/{}",          fm_handle_face_delete,   0,      ENROLL},
 	{"GET",    "/v1/faces/{}/crop",     fm_handle_face_crop,     0,      ENROLL},
-	{"POST",   "/v1/enroll",            fm_handle_enroll,        PHOTO,  ENROLL},
+	{"POST",   "/v1/enroll",            fm_handle_enroll,        PHOTO | ENROLLS, ENROLL},
 
 	{"GET",    "/v1/collections",       fm_handle_collections_list,  0,                ADMIN},
 	{"POST",   "/v1/collections",       fm_handle_collection_create, 0,                ADMIN},
@@ -47,6 +48,13 @@ const struct fm_route fm_routes[] = {
 	{"GET",    "/v1/admin/audit",       fm_handle_audit_list,        0,                ADMIN},
 
 	{"POST",   "/v1/admin/backup",      fm_handle_backup, 0, ADMIN},
+
+	{"POST",   "/v1/admin/reembed",     fm_handle_reembed,  0, ADMIN},
+	{"POST",   "/v1/admin/rollback",    fm_handle_rollback, 0, ADMIN},
+	{"GET",    "/v1/admin/jobs",        fm_handle_jobs_list,  0, ADMIN},
+	{"GET",    "/v1/admin/jobs/{}",     fm_handle_job_get,    0, ADMIN},
+	{"DELETE", "/v1/admin/jobs/{}",     fm_handle_job_cancel, 0, ADMIN},
+	{"GET",    "/v1/admin/jobs/{}/skipped", fm_handle_job_skipped, 0, ADMIN},
 };
 /* clang-format on */
 const size_t fm_route_count = FM_ARRAY_SIZE(fm_routes);

@@ -160,11 +160,11 @@ static enum MHD_Result send_reply(struct call *call)
 	return result;
 }
 
-void fm_server_work(void *pipeline, void *job)
+void fm_server_work(void *worker, void *job)
 {
 	struct call *call = job;
 
-	fm_passage_work(&call->passage, pipeline);
+	fm_passage_work(&call->passage, *(const size_t *)worker);
 	call->stage = STAGE_ANSWERED;
 	MHD_resume_connection(call->connection);
 }

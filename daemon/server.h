@@ -28,7 +28,7 @@ const char *fm_server_address(const struct fm_server *server);
 uint16_t fm_server_port(const struct fm_server *server);
 
 /* What the app's workers do with a job: fm_app_load(app, fm_server_work, fm_server_refuse, …). */
-void fm_server_work(void *pipeline, void *job);
+void fm_server_work(void *worker, void *job);
 void fm_server_refuse(void *job, double waited_s);
 
 /* Takes no new connections and waits, at most [server] shutdown_timeout_s, until all requests are answered.

@@ -67,7 +67,7 @@ enum fm_status fm_common_search(struct fm_exchange *exchange, int64_t collection
 	struct timespec begin, end;
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	enum fm_status status = fm_index_search(exchange->app->index, collection_key, probes, probe_count,
+	enum fm_status status = fm_index_search(exchange->serving->index, collection_key, probes, probe_count,
 	        limit, ret_hits, ret_counts, ret_size, err);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	exchange->search_ms +=

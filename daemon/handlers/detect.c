@@ -39,9 +39,9 @@ enum fm_problem fm_handle_embed(struct fm_exchange *exchange, struct fm_error *e
 	json_t *array = fm_shape_faces(&faces);
 	for (size_t i = 0; array && i < faces.count; i++)
 		json_object_set_new(json_array_get(array, i), "embedding",
-		        shape_embedding(faces.faces[i].embedding, exchange->app->models->embedding->dim));
+		        shape_embedding(faces.faces[i].embedding, exchange->serving->models->embedding->dim));
 	return fm_common_reply(exchange, 200,
 	        json_pack("{s:o, s:o, s:s}", "image", fm_shape_image(&faces), "faces", array, "model",
-	                fm_app_model(exchange->app)),
+	                fm_serving_model(exchange->serving)),
 	        err);
 }

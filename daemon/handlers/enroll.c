@@ -114,8 +114,8 @@ static enum fm_problem read_candidate(
 	}
 	candidate->insert = (struct fm_face_insert){
 	        .embedding = face->embedding,
-	        .dim = exchange->app->models->embedding->dim,
-	        .model = fm_app_model(exchange->app),
+	        .dim = exchange->serving->models->embedding->dim,
+	        .model = fm_serving_model(exchange->serving),
 	        .quality = candidate->quality,
 	        .crop = candidate->faces.crop,
 	        .crop_bytes = candidate->faces.crop_bytes,
@@ -141,7 +141,7 @@ static enum fm_problem find_lookalikes(struct fm_exchange *exchange, int64_t col
 	        sizeof(ret->hits) / sizeof(ret->hits[0]), ret->hits, &ret->count, &size, err);
 
 	if (!status)
-		ret->threshold = fm_match_identification(exchange->app, exchange->config, &size, -1);
+		ret->threshold = fm_match_identification(exchange->serving, exchange->config, &size, -1);
 	return fm_problem_of(status);
 }
 
@@ -159,7 +159,7 @@ static json_t *shape_warnings(
 		/* A person who went away meanwhile cannot be mistaken for. */
 		if (fm_gallery_person_get_by_key(exchange->app->gallery, hit->person_key, &other, NULL))
 			continue;
-		double similarity = fm_match_similarity(exchange->app, hit->cosine);
+		double similarity = fm_match_similarity(exchange->serving, hit->cosine);
 		json_array_append_new(warnings,
 		        json_pack("{s:s, s:s, s:o, s:o, s:o}", "code", "resembles_other_person", "detail",
 		                "This face passes the threshold of another enrolled person.", "person",

@@ -43,6 +43,14 @@ enum fm_problem fm_handle_collection_delete(struct fm_exchange *exchange, struct
 /* admin.c */
 enum fm_problem fm_handle_backup(struct fm_exchange *exchange, struct fm_error *err);
 
+/* jobs.c */
+enum fm_problem fm_handle_reembed(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_rollback(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_jobs_list(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_job_get(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_job_cancel(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_job_skipped(struct fm_exchange *exchange, struct fm_error *err);
+
 /* audit.c */
 enum fm_problem fm_handle_audit_list(struct fm_exchange *exchange, struct fm_error *err);
 

@@ -31,7 +31,7 @@ static void search_done(struct search *search)
 /* All faces of the photo at once: one scan of the gallery, and one state of it. */
 static enum fm_status search_faces(struct search *search, const struct fm_faces *faces, struct fm_error *err)
 {
-	const size_t dim = search->exchange->app->models->embedding->dim;
+	const size_t dim = search->exchange->serving->models->embedding->dim;
 	fm_autofree float *probes = fm_calloc(faces->count, dim * sizeof(*probes));
 
 	search->hits = fm_calloc(faces->count, search->limit * sizeof(*search->hits));
@@ -64,23 +64,25 @@ static enum fm_status shape_candidate(const struct search *search, const struct 
 	if (status)
 		return status;
 	*ret_candidate = json_pack("{s:o, s:o, s:o, s:s}", "person", fm_shape_person_brief(&person),
-	        "similarity", fm_shape_number(fm_match_similarity(app, hit->cosine), 6), "cosine",
-	        fm_shape_number(hit->cosine, 6), "face_id", face.id);
+	        "similarity", fm_shape_number(fm_match_similarity(search->exchange->serving, hit->cosine), 6),
+	        "cosine", fm_shape_number(hit->cosine, 6), "face_id", face.id);
 	return *ret_candidate ? FM_OK : fm_fail(err, FM_E_NOMEM, "no memory for the reply");
 }
 
 /* So that drift shows: of the faces, or of the photos that come in. */
 static void count_decision(
-        const struct fm_app *app, const struct fm_index_hit *hits, size_t count, bool match)
+        const struct fm_exchange *exchange, const struct fm_index_hit *hits, size_t count, bool match)
 {
+	const struct fm_app *app = exchange->app;
+
 	fm_metrics_add(app->metrics, match ? FM_COUNTER_IDENTIFY_MATCH : FM_COUNTER_IDENTIFY_UNKNOWN, 1);
 	if (!count)
 		return;
-	double best = fm_match_similarity(app, hits[0].cosine);
+	double best = fm_match_similarity(exchange->serving, hits[0].cosine);
 	fm_metrics_observe(app->metrics, FM_HISTOGRAM_SIMILARITY, best);
 	if (count > 1)
-		fm_metrics_observe(
-		        app->metrics, FM_HISTOGRAM_MARGIN, best - fm_match_similarity(app, hits[1].cosine));
+		fm_metrics_observe(app->metrics, FM_HISTOGRAM_MARGIN,
+		        best - fm_match_similarity(exchange->serving, hits[1].cosine));
 }
 
 /* Adds decision, person, candidates and threshold to the face's object. */
@@ -90,7 +92,7 @@ static enum fm_status shape_identity(
 	const struct fm_index_hit *hits = search->hits + index * search->limit;
 	enum fm_status status = FM_OK;
 	struct fm_threshold threshold = fm_match_identification(
-	        search->exchange->app, search->exchange->config, &search->size, search->min_similarity);
+	        search->exchange->serving, search->exchange->config, &search->size, search->min_similarity);
 	json_t *candidates = json_array();
 	json_t *person = NULL; /* borrowed from the best candidate */
 	for (size_t i = 0; !status && i < search->counts[index]; i++) {
@@ -102,7 +104,7 @@ static enum fm_status shape_identity(
 			person = json_object_get(candidate, "person");
 		json_array_append_new(candidates, candidate);
 	}
-	count_decision(search->exchange->app, hits, search->counts[index], person != NULL);
+	count_decision(search->exchange, hits, search->counts[index], person != NULL);
 	json_object_set_new(object, "decision", json_string(person ? "match" : "unknown"));
 	json_object_set(object, "person", person ? person : json_null());
 	json_object_set_new(object, "candidates", candidates);
@@ -131,7 +133,7 @@ enum fm_problem fm_handle_identify(struct fm_exchange *exchange, struct fm_error
 
 	search.limit = (size_t)limit;
 	search.collection_key = collection.key;
-	search.size = fm_index_size(exchange->app->index, collection.key);
+	search.size = fm_index_size(exchange->serving->index, collection.key);
 	json_t *array = fm_shape_faces(&faces);
 	enum fm_status status = faces.count ? search_faces(&search, &faces, err) : FM_OK;
 	for (size_t i = 0; array && !status && i < faces.count; i++)

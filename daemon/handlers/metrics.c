@@ -2,6 +2,7 @@
 #include "daemon/handlers/handlers.h"
 
 #include "daemon/app.h"
+#include "daemon/reembed.h"
 #include "lib/base/cleanup.h"
 #include "lib/cpu/cpu.h"
 
@@ -13,8 +14,10 @@
 enum fm_problem fm_handle_metrics(struct fm_exchange *exchange, struct fm_error *err)
 {
 	const struct fm_app *app = exchange->app;
+	const struct fm_serving *serving = exchange->serving;
+	struct fm_reembed_progress progress = fm_reembed_progress(app->reembed);
 	struct fm_pool_load load = fm_pool_load(app->pool);
-	struct fm_index_size size = fm_index_total(app->index);
+	struct fm_index_size size = fm_index_total(serving->index);
 	const struct fm_gauges gauges = {
 	        .workers = load.workers,
 	        .workers_busy = load.busy,
@@ -22,9 +25,14 @@ enum fm_problem fm_handle_metrics(struct fm_exchange *exchange, struct fm_error 
 	        .queue_maximum = load.queue_length,
 	        .people = size.people,
 	        .faces = size.faces,
+	        .unsearched = (size_t)atomic_load(&app->unsearched_faces),
+	        .reembed_running = progress.running,
+	        .reembed_done = (size_t)progress.done,
+	        .reembed_total = (size_t)progress.total,
+	        .reembed_skipped = (size_t)progress.skipped,
 	        .isa = fm_isa_name(fm_isa_best()),
-	        .model = fm_app_model(app),
-	        .precision = fm_precision_name(fm_net_precision(app->models->embedding->net)),
+	        .model = fm_serving_model(serving),
+	        .precision = fm_precision_name(fm_net_precision(serving->models->embedding->net)),
 	};
 	fm_cleanup(fm_buf_done) struct fm_buf text;
 	size_t length;

@@ -28,8 +28,8 @@ static json_t *shape_decision(struct fm_exchange *exchange, double cosine, size_
         double min_similarity, json_t *faces, size_t ignored)
 {
 	struct fm_threshold threshold =
-	        fm_match_verification(exchange->app, exchange->config, enrolled, min_similarity);
-	double similarity = fm_match_similarity(exchange->app, cosine);
+	        fm_match_verification(exchange->serving, exchange->config, enrolled, min_similarity);
+	double similarity = fm_match_similarity(exchange->serving, cosine);
 	bool match = cosine >= threshold.cosine;
 
 	fm_metrics_add(
@@ -50,7 +50,8 @@ static enum fm_problem verify_photos(
 		problem = one_face(exchange, "image2", &second, err);
 	if (problem)
 		return problem;
-	double cosine = fm_match_cosine(exchange->app, first.faces[0].embedding, second.faces[0].embedding);
+	double cosine =
+	        fm_match_cosine(exchange->serving, first.faces[0].embedding, second.faces[0].embedding);
 	json_t *faces = json_pack("[o, o]", fm_shape_face(&first.faces[0]), fm_shape_face(&second.faces[0]));
 	return fm_common_reply(exchange, 200,
 	        shape_decision(exchange, cosine, 1, min_similarity, faces, first.count + second.count - 2),
@@ -62,6 +63,7 @@ static enum fm_problem verify_person(
         struct fm_exchange *exchange, const char *id, double min_similarity, struct fm_error *err)
 {
 	const struct fm_app *app = exchange->app;
+	const struct fm_serving *serving = exchange->serving;
 	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
 	fm_cleanup(fm_person_done) struct fm_person person = {0};
 	fm_cleanup(fm_faces_done) struct fm_faces probe = {0};
@@ -75,8 +77,9 @@ static enum fm_problem verify_person(
 	if (!problem)
 		problem = one_face(exchange, "image", &probe, err);
 	if (!problem)
-		problem = fm_problem_of(fm_gallery_person_embeddings(app->gallery, person.key,
-		        fm_app_model(app), app->models->embedding->dim, &embeddings, &count, err));
+		problem = fm_problem_of(
+		        fm_gallery_person_embeddings(app->gallery, person.key, fm_serving_model(serving),
+		                serving->models->embedding->dim, &embeddings, &count, err));
 	if (problem)
 		return problem;
 	if (!count) {
@@ -87,8 +90,8 @@ static enum fm_problem verify_person(
 	}
 	double best = -1;
 	for (size_t i = 0; i < count; i++)
-		best = fmax(best, fm_match_cosine(app, probe.faces[0].embedding,
-		                          embeddings + i * app->models->embedding->dim));
+		best = fmax(best, fm_match_cosine(serving, probe.faces[0].embedding,
+		                          embeddings + i * serving->models->embedding->dim));
 	json_t *body = shape_decision(exchange, best, count, min_similarity,
 	        json_pack("[o]", fm_shape_face(&probe.faces[0])), probe.count - 1);
 	json_object_set_new(body, "person", fm_shape_person_brief(&person));

@@ -8,10 +8,13 @@
 #include "tests/support/http_client.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define CHECK "tests/contract/check.py"
 
@@ -120,6 +123,49 @@ static void people(struct test_daemon *daemon, const char *photo, size_t length)
 	test_expect_problem(test_get(daemon, path), 404, "not_found", "gone");
 }
 
+static void wait_until_done(const struct test_daemon *daemon, const char *job)
+{
+	for (int waited_ms = 0;; waited_ms += 20) {
+		json_t *json = test_take_json(test_get(daemon, job), 200, "job");
+		bool done = strcmp(json_string_value(json_object_get(json, "state")), "done") == 0;
+		json_decref(json);
+		if (done)
+			return;
+		cr_assert_lt(waited_ms, 30000, "the job does not end");
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	}
+}
+
+/* The same network in float32 counts as another one. */
+static void another_network(struct test_daemon *daemon, const char *settings)
+{
+	char job[96], path[128];
+
+	test_expect_status(test_get(daemon, "/v1/admin/jobs"), 200, "jobs");
+	test_expect_problem(test_http(daemon, "POST", "/v1/admin/rollback", NULL, "", 0), 409, "conflict",
+	        "nowhere to go");
+	test_daemon_end(daemon, SIGTERM);
+	test_daemon_restart(daemon, settings);
+	struct test_reply reply = test_http(daemon, "POST", "/v1/admin/reembed", NULL, "", 0);
+	snprintf(job, sizeof(job), "%s", test_reply_header(&reply, "Location"));
+	test_expect_status(reply, 202, "reembed");
+	test_expect_status(test_get(daemon, job), 200, "job");
+	test_expect_status(test_delete(daemon, job), 204, "cancel");
+	test_daemon_wait_for_log(daemon, "bringing faces over is interrupted");
+	test_expect_problem(test_delete(daemon, job), 409, "conflict", "again");
+	snprintf(path, sizeof(path), "%s/skipped", job);
+	test_expect_status(test_get(daemon, path), 200, "skipped");
+	reply = test_http(daemon, "POST", "/v1/admin/reembed", NULL, "", 0);
+	snprintf(job, sizeof(job), "%s", test_reply_header(&reply, "Location"));
+	test_expect_status(reply, 202, "reembed");
+	test_daemon_end(daemon, SIGTERM);
+	test_daemon_restart(daemon, "[gallery]\nkeep_crops = yes\n[models]\nprecision = float32\n");
+	wait_until_done(daemon, job);
+	test_expect_status(test_get(daemon, "/v1/info"), 200, "info");
+	test_expect_status(test_http(daemon, "POST", "/v1/admin/rollback", NULL, "", 0), 200, "rollback");
+	test_expect_status(test_get(daemon, "/v1/admin/jobs"), 200, "jobs");
+}
+
 Test(contract, replies_are_as_described)
 {
 	char record[96], command[256];
@@ -135,6 +181,8 @@ Test(contract, replies_are_as_described)
 	operations(&daemon);
 	collections(&daemon);
 	people(&daemon, photo, length);
+	another_network(&daemon, "[gallery]\nkeep_crops = yes\n[models]\nprecision = float32\n"
+	                         "[reembed]\nfaces_per_second = 1\n");
 	snprintf(command, sizeof(command), CHECK " %s", record);
 	int status = system(command);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the lines above say what disagrees");
