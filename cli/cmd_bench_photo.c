@@ -157,6 +157,6 @@ const struct fm_command fm_cmd_bench_photo = {
                 "times,\n"
                 "where faces need more pixels), detect (with landmarks and quality), embed, and the total.\n"
                 "FACEMATCH_ISA in the environment (scalar, sse41, avx2, …) lowers the instruction set.",
-        .example = "  taskset -c 2 facematchctl bench photo photo.jpg --seconds 5 --json",
+        .example = "  facematchctl bench photo photo.jpg --seconds 5 --json",
         .run = bench_photo_run,
 };

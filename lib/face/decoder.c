@@ -37,3 +37,12 @@ bool fm_decoder_finite(const float *numbers, size_t count)
 	}
 	return true;
 }
+
+double fm_decoder_exp(double x)
+{
+	double r = x / 1024, e = 1 + r * (1 + r / 2 * (1 + r / 3 * (1 + r / 4 * (1 + r / 5 * (1 + r / 6)))));
+
+	for (int i = 0; i < 10; i++)
+		e *= e;
+	return e;
+}

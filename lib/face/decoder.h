@@ -21,7 +21,8 @@ struct fm_decoder {
 	const char *name; /* as manifests say it */
 	bool has_points;  /* the network gives the five points as well */
 	size_t output_count;
-	const char *outputs[FM_DECODER_OUTPUTS_MAX]; /* their names in the network */
+	/* their names in the network; NULL: the network has no more outputs than these, in this order */
+	const char *outputs[FM_DECODER_OUTPUTS_MAX];
 	/* Does the network give what decode() reads? FM_E_INVALID says what is wanted. */
 	enum fm_status (*check)(const struct fm_model *model, struct fm_error *err);
 	/* No decode() gives more. */
@@ -35,6 +36,7 @@ struct fm_decoder {
 };
 
 extern const struct fm_decoder fm_decoder_ultraface; /* RFB-320 and its like */
+extern const struct fm_decoder fm_decoder_anchors;   /* the same before its anchors, at any input size */
 extern const struct fm_decoder fm_decoder_yunet;     /* YuNet, with points */
 
 /* NULL when there is none of that name. */
@@ -45,5 +47,12 @@ const struct fm_tensor_info *fm_decoder_output(const struct fm_model *model, con
 
 /* Are all numbers finite? Used on what networks say before it is believed. */
 bool fm_decoder_finite(const float *numbers, size_t count);
+
+/*
+ * e^x, the same to the last bit with every C library, for |x| <= FM_DECODER_EXP_MAX: the square of e^(x/2),
+ * ten times, of a series that is good to 1e-16 where |x| is below 0.01, and to 1e-14 up to there.
+ */
+#define FM_DECODER_EXP_MAX 20.0F
+double fm_decoder_exp(double x);
 
 #endif

@@ -54,19 +54,6 @@ static size_t candidates_max(const struct fm_model *model)
 	return count;
 }
 
-/*
- * e^x, the same to the last bit with every C library, for |x| <= SIZE_LOG_MAX: the square of e^(x/2), ten
- * times, of a series that is good to 1e-16 where |x| is below 0.01.
- */
-static double exponential(double x)
-{
-	double r = x / 1024, e = 1 + r * (1 + r / 2 * (1 + r / 3 * (1 + r / 4 * (1 + r / 5 * (1 + r / 6)))));
-
-	for (int i = 0; i < 10; i++)
-		e *= e;
-	return e;
-}
-
 static float clamp(float value, float low, float high)
 {
 	return value < low ? low : value > high ? high : value;
@@ -79,8 +66,8 @@ static void place(const struct fm_model *model, int stride_px, size_t cell, cons
 	             rows = (double)model->height_px / stride_px;
 	double column = (double)(cell % (size_t)columns), row = (double)(cell / (size_t)columns);
 	double x = column + (double)box[0], y = row + (double)box[1];
-	double half_width = exponential((double)clamp(box[2], -SIZE_LOG_MAX, SIZE_LOG_MAX)) / 2;
-	double half_height = exponential((double)clamp(box[3], -SIZE_LOG_MAX, SIZE_LOG_MAX)) / 2;
+	double half_width = fm_decoder_exp((double)clamp(box[2], -SIZE_LOG_MAX, SIZE_LOG_MAX)) / 2;
+	double half_height = fm_decoder_exp((double)clamp(box[3], -SIZE_LOG_MAX, SIZE_LOG_MAX)) / 2;
 
 	ret_candidate->corners[0] = (float)((x - half_width) / columns);
 	ret_candidate->corners[1] = (float)((y - half_height) / rows);

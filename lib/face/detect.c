@@ -37,15 +37,21 @@ static const struct look {
 #define HALVED_PIXELS_MIN (640 * 480)
 #define HALVES_MAX        4
 
-struct fm_detector {
-	const struct fm_model *model;
+/* The network at one input size, with what a run of it needs. */
+struct eye {
+	const struct fm_model *model; /* NULL: none yet */
 	struct fm_session *session;
 	struct fm_image tile;
 	float *input;
 	float *decoded[FM_DECODER_OUTPUTS_MAX]; /* in the decoder's order */
 	float **outputs;                        /* the same in the network's order; NULL for those not used */
 	struct fm_candidate *candidates;
-	size_t candidates_max;
+};
+
+struct fm_detector {
+	const struct fm_model *model;
+	struct eye eye;
+	struct eye wide; /* made when a photo first takes it; of the wide inputs the one that was last used */
 	struct fm_detection *found;
 	size_t found_count, found_capacity;
 	/* The image at hand at 1, 1/2, 1/4, ... of its size; the first is the caller's. */
@@ -96,42 +102,70 @@ size_t fm_detect_suppress(struct fm_detection *detections, size_t count, float i
 
 /* ---- the detector ---- */
 
+static void eye_done(struct eye *eye)
+{
+	fm_session_free(eye->session);
+	fm_image_done(&eye->tile);
+	free(eye->input);
+	for (size_t i = 0; i < FM_DECODER_OUTPUTS_MAX; i++)
+		free(eye->decoded[i]);
+	free(eye->outputs);
+	free(eye->candidates);
+	*eye = (struct eye){0};
+}
+
 void fm_detect_free(struct fm_detector *detector)
 {
 	if (!detector)
 		return;
-	fm_session_free(detector->session);
-	fm_image_done(&detector->tile);
-	free(detector->input);
-	for (size_t i = 0; i < FM_DECODER_OUTPUTS_MAX; i++)
-		free(detector->decoded[i]);
-	free(detector->outputs);
-	free(detector->candidates);
+	eye_done(&detector->eye);
+	eye_done(&detector->wide);
 	free(detector->found);
 	free(detector);
 }
 FM_DEFINE_CLEANUP(struct fm_detector *, fm_detect_free);
 
 /* Memory for the outputs that the decoder reads. */
-static enum fm_status take_outputs(struct fm_detector *detector, struct fm_error *err)
+static enum fm_status take_outputs(struct eye *eye, struct fm_error *err)
 {
-	const struct fm_model *model = detector->model;
-	size_t count = fm_net_output_count(model->net);
+	const struct fm_decoder *decoder = eye->model->decoder;
+	size_t count = fm_net_output_count(eye->model->net);
 
-	detector->outputs = fm_calloc(count, sizeof(*detector->outputs));
-	for (size_t i = 0; detector->outputs && i < count; i++) {
-		const struct fm_tensor_info *output = fm_net_output(model->net, i);
-		for (size_t k = 0; k < model->decoder->output_count; k++) {
-			if (detector->decoded[k] || strcmp(output->name, model->decoder->outputs[k]) != 0)
+	eye->outputs = fm_calloc(count, sizeof(*eye->outputs));
+	for (size_t i = 0; eye->outputs && i < count; i++) {
+		const struct fm_tensor_info *output = fm_net_output(eye->model->net, i);
+		for (size_t k = 0; k < decoder->output_count; k++) {
+			const char *name = decoder->outputs[k];
+			if (eye->decoded[k] || (name ? strcmp(output->name, name) != 0 : i != k))
 				continue;
-			detector->decoded[k] = fm_aligned_alloc(output->elements * sizeof(float));
-			detector->outputs[i] = detector->decoded[k];
+			eye->decoded[k] = fm_aligned_alloc(output->elements * sizeof(float));
+			eye->outputs[i] = eye->decoded[k];
 		}
 	}
-	for (size_t k = 0; k < model->decoder->output_count; k++) {
-		if (!detector->outputs || !detector->decoded[k])
+	for (size_t k = 0; k < decoder->output_count; k++) {
+		if (!eye->outputs || !eye->decoded[k])
 			return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
 	}
+	return FM_OK;
+}
+
+static enum fm_status eye_open(const struct fm_model *model, struct eye *ret_eye, struct fm_error *err)
+{
+	fm_cleanup(eye_done) struct eye eye = {.model = model};
+
+	eye.input = fm_aligned_alloc(fm_net_input(model->net, 0)->elements * sizeof(float));
+	eye.candidates = fm_calloc(model->decoder->candidates_max(model), sizeof(*eye.candidates));
+	if (!eye.input || !eye.candidates)
+		return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
+	enum fm_status status = take_outputs(&eye, err);
+	if (status == FM_OK)
+		status = fm_image_create(model->width_px, model->height_px, &eye.tile, err);
+	if (status == FM_OK)
+		status = fm_session_create(model->net, &eye.session, err);
+	if (status != FM_OK)
+		return status;
+	*ret_eye = eye;
+	eye = (struct eye){0};
 	return FM_OK;
 }
 
@@ -143,20 +177,22 @@ enum fm_status fm_detect_create(
 	if (!detector)
 		return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
 	detector->model = model;
-	detector->input = fm_aligned_alloc(fm_net_input(model->net, 0)->elements * sizeof(float));
-	detector->candidates_max = model->decoder->candidates_max(model);
-	detector->candidates = fm_calloc(detector->candidates_max, sizeof(*detector->candidates));
-	if (!detector->input || !detector->candidates)
-		return fm_fail(err, FM_E_NOMEM, "no memory for a detector");
-	enum fm_status status = take_outputs(detector, err);
-	if (status == FM_OK)
-		status = fm_image_create(model->width_px, model->height_px, &detector->tile, err);
-	if (status == FM_OK)
-		status = fm_session_create(model->net, &detector->session, err);
+	enum fm_status status = eye_open(model, &detector->eye, err);
 	if (status != FM_OK)
 		return status;
 	*ret_detector = fm_steal(detector);
 	return FM_OK;
+}
+
+/* The eye for that input. */
+static enum fm_status choose_eye(struct fm_detector *detector, const struct fm_model *input,
+        struct eye **ret_eye, struct fm_error *err)
+{
+	*ret_eye = input == detector->model ? &detector->eye : &detector->wide;
+	if ((*ret_eye)->model == input)
+		return FM_OK;
+	eye_done(&detector->wide);
+	return eye_open(input, &detector->wide, err);
 }
 
 static enum fm_status reserve(struct fm_detector *detector, size_t more, struct fm_error *err)
@@ -174,11 +210,10 @@ static enum fm_status reserve(struct fm_detector *detector, size_t more, struct 
 }
 
 /* Does an edge of the tile with more image behind it cut the box (0..1 of the tile)? */
-static bool is_cut(const struct fm_detector *detector, const struct fm_level *level, int column, int row,
-        const float *box)
+static bool is_cut(const struct fm_level *level, int column, int row, const float *box)
 {
-	float near_x = (float)(FM_LEVEL_CUT_PX / detector->model->width_px);
-	float near_y = (float)(FM_LEVEL_CUT_PX / detector->model->height_px);
+	float near_x = (float)(FM_LEVEL_CUT_PX / level->input->width_px);
+	float near_y = (float)(FM_LEVEL_CUT_PX / level->input->height_px);
 
 	return (column > 0 && box[0] < near_x) || (column < level->columns - 1 && box[2] > 1 - near_x) ||
 	       (row > 0 && box[1] < near_y) || (row < level->rows - 1 && box[3] > 1 - near_y);
@@ -199,15 +234,14 @@ static void mirror(struct fm_image *image)
 	}
 }
 
-/* Shows the network what is in `tile`; *candidates get what it says. Returns their number. */
-static size_t show_tile(struct fm_detector *detector, float score_min)
+/* Shows the network what is in the eye's tile; its candidates get what it says. Returns their number. */
+static size_t show_tile(struct eye *eye, float score_min)
 {
-	const struct fm_model *model = detector->model;
+	const struct fm_model *model = eye->model;
 
-	fm_input_fill(model, &detector->tile, detector->input);
-	fm_session_run(detector->session, (const float *const[]){detector->input}, detector->outputs);
-	return model->decoder->decode(
-	        model, (const float *const *)detector->decoded, score_min, detector->candidates);
+	fm_input_fill(model, &eye->tile, eye->input);
+	fm_session_run(eye->session, (const float *const[]){eye->input}, eye->outputs);
+	return model->decoder->decode(model, (const float *const *)eye->decoded, score_min, eye->candidates);
 }
 
 static void drop_image(struct fm_detector *detector)
@@ -235,10 +269,9 @@ static enum fm_status take_image(
 }
 
 /* The same with that rectangle of the image. */
-static size_t show(
-        struct fm_detector *detector, double x_px, double y_px, double scale, bool mirrored, float score_min)
+static size_t show(struct fm_detector *detector, struct eye *eye, double x_px, double y_px, double scale,
+        bool mirrored, float score_min)
 {
-	const struct fm_model *model = detector->model;
 	int half = 0;
 
 	for (; half < detector->halves && scale <= 0.5; half++) {
@@ -246,17 +279,22 @@ static size_t show(
 		x_px /= 2;
 		y_px /= 2;
 	}
-	fm_image_resize_rect(&detector->scaled[half], x_px, y_px, model->width_px / scale,
-	        model->height_px / scale, OUTSIDE_GRAY, &detector->tile);
+	fm_image_resize_rect(&detector->scaled[half], x_px, y_px, eye->model->width_px / scale,
+	        eye->model->height_px / scale, OUTSIDE_GRAY, &eye->tile);
 	if (mirrored)
-		mirror(&detector->tile);
-	return show_tile(detector, score_min);
+		mirror(&eye->tile);
+	return show_tile(eye, score_min);
 }
 
 static enum fm_status run_tile(
         struct fm_detector *detector, const struct fm_level *level, int column, int row, struct fm_error *err)
 {
-	const struct fm_model *model = detector->model;
+	const struct fm_model *model = level->input;
+	struct eye *eye;
+	enum fm_status status = choose_eye(detector, model, &eye, err);
+	if (status != FM_OK)
+		return status;
+
 	double x_px = level->left_px + column * level->step_x_px;
 	double y_px = level->top_px + row * level->step_y_px;
 	if (level->scale == 1) {
@@ -265,20 +303,19 @@ static enum fm_status run_tile(
 		y_px = nearbyint(y_px);
 	}
 	double width_px = model->width_px / level->scale, height_px = model->height_px / level->scale;
-	enum fm_status status = reserve(detector, detector->candidates_max, err);
-
+	size_t seen = show(detector, eye, x_px, y_px, level->scale, false, model->score_min);
+	status = reserve(detector, seen, err);
 	if (status != FM_OK)
 		return status;
-	size_t seen = show(detector, x_px, y_px, level->scale, false, model->score_min);
 	struct fm_detection *first = detector->found + detector->found_count;
 	size_t count = 0;
 	for (size_t i = 0; i < seen; i++) {
-		const struct fm_candidate *candidate = &detector->candidates[i];
+		const struct fm_candidate *candidate = &eye->candidates[i];
 		const float *corners = candidate->corners;
 		double shorter_px =
 		        fmin((corners[2] - corners[0]) * width_px, (corners[3] - corners[1]) * height_px);
 		if (!(shorter_px > 0) || shorter_px > level->largest_px ||
-		        is_cut(detector, level, column, row, corners))
+		        is_cut(level, column, row, corners))
 			continue;
 		struct fm_detection *detection = &first[count++];
 		*detection = (struct fm_detection){
@@ -300,13 +337,12 @@ static enum fm_status run_tile(
 }
 
 /* The best of the candidates that share enough with `shown` (0..1 of the input), or NULL. */
-static const struct fm_candidate *best_at(
-        const struct fm_detector *detector, size_t count, const struct fm_box *shown)
+static const struct fm_candidate *best_at(const struct eye *eye, size_t count, const struct fm_box *shown)
 {
 	const struct fm_candidate *best = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		const struct fm_candidate *candidate = &detector->candidates[i];
+		const struct fm_candidate *candidate = &eye->candidates[i];
 		const float *corners = candidate->corners;
 		struct fm_box seen = {
 		        corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]};
@@ -327,9 +363,10 @@ static float score_again(struct fm_detector *detector, const struct fm_box *box,
 	float height = (float)(look->height_px / model->height_px);
 	struct fm_box shown = {0.5F - width / 2, 0.5F - height / 2, width, height};
 
-	size_t count = show(detector, box->x_px + box->width_px / 2 - model->width_px / scale / 2,
+	size_t count = show(detector, &detector->eye,
+	        box->x_px + box->width_px / 2 - model->width_px / scale / 2,
 	        box->y_px + box->height_px / 2 - model->height_px / scale / 2, scale, look->mirrored, 0);
-	const struct fm_candidate *best = best_at(detector, count, &shown);
+	const struct fm_candidate *best = best_at(&detector->eye, count, &shown);
 	return best ? best->score : 0;
 }
 
@@ -404,7 +441,8 @@ enum fm_status fm_detect_run(struct fm_detector *detector, const struct fm_image
 enum fm_status fm_detect_refine(struct fm_detector *detector, const struct fm_image *image,
         float points[FM_POINTS][2], struct fm_error *err)
 {
-	const int width_px = detector->tile.width_px, height_px = detector->tile.height_px;
+	struct eye *eye = &detector->eye;
+	const int width_px = eye->tile.width_px, height_px = eye->tile.height_px;
 	const struct fm_box shown = {0.5F - POINTS_PX / 2 / (float)width_px,
 	        0.5F - POINTS_PX / 2 / (float)height_px, POINTS_PX / (float)width_px,
 	        POINTS_PX / (float)height_px};
@@ -415,11 +453,11 @@ enum fm_status fm_detect_refine(struct fm_detector *detector, const struct fm_im
 		return FM_OK;
 	to_tile.tx += (width_px - (double)POINTS_PX) / 2;
 	to_tile.ty += (height_px - (double)POINTS_PX) / 2;
-	enum fm_status status = fm_align_sample(image, &to_tile, &detector->tile, err);
+	enum fm_status status = fm_align_sample(image, &to_tile, &eye->tile, err);
 	if (status != FM_OK)
 		return status;
-	size_t count = show_tile(detector, detector->model->score_min);
-	const struct fm_candidate *seen = best_at(detector, count, &shown);
+	size_t count = show_tile(eye, detector->model->score_min);
+	const struct fm_candidate *seen = best_at(&detector->eye, count, &shown);
 	const struct fm_similarity back = fm_similarity_invert(&to_tile);
 	for (int i = 0; seen && i < FM_POINTS; i++) {
 		double x = (double)seen->points[i][0] * width_px, y = (double)seen->points[i][1] * height_px;

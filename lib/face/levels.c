@@ -23,6 +23,8 @@
 #define FACE_ASPECT 1.4
 /* Border around the image in tiled levels. */
 #define MARGIN_PX 10.0
+/* What a single tile answers for: nothing is cut there. In the first level a face may be larger. */
+#define SINGLE_RATIO 8.0
 
 /* Tiles of `tile_px` that cover `length_px` (both in network pixels) and share overlap_px or more. */
 static int count_tiles(double length_px, double tile_px, double overlap_px)
@@ -47,7 +49,7 @@ static void lay_tiles(int side_px, double tile_px, double overlap_px, double sca
 static struct fm_level plan_level(const struct fm_model *model, int width_px, int height_px, double scale,
         double overlap_px, double margin_px)
 {
-	struct fm_level level = {.scale = scale, .largest_px = INFINITY};
+	struct fm_level level = {.input = model, .scale = scale, .largest_px = INFINITY};
 
 	lay_tiles(width_px, model->width_px, overlap_px, scale, margin_px, &level.columns, &level.left_px,
 	        &level.step_x_px);
@@ -68,6 +70,26 @@ struct fm_level fm_levels_wide_border(const struct fm_model *detection, int widt
 	return plan_level(detection, width_px, height_px, scale, 0, 0);
 }
 
+static double pixels(const struct fm_level *level)
+{
+	return (double)level->columns * level->rows * level->input->width_px * level->input->height_px;
+}
+
+/* With the input that makes the fewest pixels of it. */
+static struct fm_level plan_cheapest(
+        const struct fm_model *model, int width_px, int height_px, double scale, double overlap_px)
+{
+	struct fm_level best = plan_level(model, width_px, height_px, scale, overlap_px, MARGIN_PX);
+
+	for (size_t i = 0; i < model->wide_count; i++) {
+		struct fm_level level =
+		        plan_level(&model->wide[i], width_px, height_px, scale, overlap_px, MARGIN_PX);
+		if (pixels(&level) < pixels(&best))
+			best = level;
+	}
+	return best;
+}
+
 static int plan(const struct fm_model *model, int width_px, int height_px, double min_face_px, double ratio,
         struct fm_level ret_levels[FM_LEVELS_MAX])
 {
@@ -79,21 +101,24 @@ static int plan(const struct fm_model *model, int width_px, int height_px, doubl
 	while (scale > coarsest && count < FM_LEVELS_MAX) {
 		double next = fmax(scale / ratio, coarsest);
 		double largest_px = FACE_MIN_PX * scale / next * FACE_ASPECT;
-		ret_levels[count++] = plan_level(
-		        model, width_px, height_px, scale, largest_px + 2 * FM_LEVEL_CUT_PX, MARGIN_PX);
-		ret_levels[count - 1].largest_px = FACE_MIN_PX / next * LARGEST_SLACK;
+		struct fm_level level =
+		        plan_cheapest(model, width_px, height_px, scale, largest_px + 2 * FM_LEVEL_CUT_PX);
+		if (level.columns * level.rows == 1)
+			next = fmax(scale / SINGLE_RATIO, coarsest);
+		level.largest_px = FACE_MIN_PX / next * LARGEST_SLACK;
+		ret_levels[count++] = level;
 		scale = next;
 	}
 	return count;
 }
 
-static int tiles_in_all(const struct fm_level *levels, int count)
+static double pixels_in_all(const struct fm_level *levels, int count)
 {
-	int tiles = 0;
+	double sum = 0;
 
 	for (int i = 0; i < count; i++)
-		tiles += levels[i].columns * levels[i].rows;
-	return tiles;
+		sum += pixels(&levels[i]);
+	return sum;
 }
 
 int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, double min_face_px,
@@ -104,7 +129,7 @@ int fm_levels_plan(const struct fm_model *model, int width_px, int height_px, do
 
 	for (double ratio = RATIO_MAX - RATIO_STEP; ratio >= RATIO_MIN; ratio -= RATIO_STEP) {
 		int levels = plan(model, width_px, height_px, min_face_px, ratio, tried);
-		if (tiles_in_all(tried, levels) >= tiles_in_all(ret_levels, count))
+		if (pixels_in_all(tried, levels) >= pixels_in_all(ret_levels, count))
 			continue;
 		memcpy(ret_levels, tried, sizeof(tried));
 		count = levels;

@@ -4,7 +4,8 @@
  * The first level holds the whole image with a border around it, so that a face which fills or leaves the
  * frame is seen small and whole. Where that level would show the smallest wanted face too small to be found,
  * finer levels follow, cut into overlapping tiles; a face that a tile's edge cuts lies whole in the next tile
- * or shows whole in a coarser level. The aspect ratio is kept throughout. Threads: pure.
+ * or shows whole in a coarser level. Where the detector has wide inputs too, each finer level takes the input
+ * whose tiles have the fewest pixels. The aspect ratio is kept throughout. Threads: pure.
  */
 #ifndef FM_FACE_LEVELS_H
 #define FM_FACE_LEVELS_H
@@ -16,7 +17,8 @@
 /* Tile (column, row) has its top left corner at (left_px + column * step_x_px, top_px + row * step_y_px) of
  * the image and covers the network's input size / scale of it. */
 struct fm_level {
-	double scale; /* network pixels per image pixel */
+	const struct fm_model *input; /* the detector, or one of its wide */
+	double scale;                 /* network pixels per image pixel */
 	double left_px, top_px, step_x_px, step_y_px;
 	int columns, rows;
 	/* Boxes whose shorter side (of the image) exceeds it are parts of faces that coarser levels show

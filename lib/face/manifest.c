@@ -319,6 +319,8 @@ static const struct key {
         {"detection", "sure_min", read_fraction, FIELD(sure_min), FOR_DETECTION, false, false},
         {"detection", "confirmed_min", read_fraction, FIELD(confirmed_min), FOR_DETECTION, false, false},
         {"detection", "iou_max", read_fraction, FIELD(iou_max), FOR_DETECTION, false, false},
+        {"detection", "raw_scores", read_text, FIELD(raw_scores), FOR_DETECTION, false, false},
+        {"detection", "raw_boxes", read_text, FIELD(raw_boxes), FOR_DETECTION, false, false},
         {"landmarks", "layout", read_layout, 0, FOR_LANDMARKS, true, false},
         {"embedding", "template", read_template, 0, FOR_EMBEDDING, true, false},
         {"embedding", "dim", read_dim, FIELD(dim), FOR_EMBEDDING, true, false},
@@ -422,6 +424,11 @@ static enum fm_status check_keys(const struct parser *parser)
 			return fm_fail(parser->err, FM_E_INVALID, "[%s] %s is missing", keys[i].section,
 			        keys[i].name);
 	}
+	if (!model->raw_scores != !model->raw_boxes)
+		return fm_fail(parser->err, FM_E_INVALID, "[detection] raw_scores and raw_boxes go together");
+	if (model->raw_scores && model->decoder != &fm_decoder_ultraface)
+		return fm_fail(parser->err, FM_E_INVALID,
+		        "[detection] raw_scores and raw_boxes are for decoder ultraface");
 	return check_calibration(parser);
 }
 

@@ -3,6 +3,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/size.h"
 #include "lib/face/decoder.h"
 #include "lib/face/manifest.h"
 
@@ -34,6 +35,11 @@ void fm_model_free(struct fm_model *model)
 	if (!model)
 		return;
 	fm_net_free(model->net);
+	for (size_t i = 0; i < model->wide_count; i++)
+		fm_net_free(model->wide[i].net);
+	free(model->wide);
+	free(model->raw_scores);
+	free(model->raw_boxes);
 	free(model->name);
 	free(model->file);
 	free(model->license);
@@ -42,6 +48,49 @@ void fm_model_free(struct fm_model *model)
 	free(model);
 }
 FM_DEFINE_CLEANUP(struct fm_model *, fm_model_free);
+
+/* A tile for the photos of phones at a quarter of their size, 4032 x 3024 and what is nearly that, lying and
+ * standing, with lib/face/levels.c's border. */
+static const struct {
+	int width_px, height_px;
+} wide_inputs[] = {{1040, 784}, {784, 1040}};
+#define WIDE_COUNT (sizeof(wide_inputs) / sizeof(wide_inputs[0]))
+
+static enum fm_status load_wide(struct fm_model *model, const void *bytes, size_t length,
+        enum fm_precision precision, struct fm_error *err)
+{
+	const char *const outputs[] = {model->raw_scores, model->raw_boxes};
+
+	if (!model->raw_scores)
+		return FM_OK;
+	model->wide = fm_calloc(WIDE_COUNT, sizeof(*model->wide));
+	if (!model->wide)
+		return fm_fail(err, FM_E_NOMEM, "no memory for a model");
+	for (size_t i = 0; i < WIDE_COUNT; i++) {
+		struct fm_model *wide = &model->wide[i];
+		const struct fm_net_options options = {.precision = precision,
+		        .input_width_px = (size_t)wide_inputs[i].width_px,
+		        .input_height_px = (size_t)wide_inputs[i].height_px,
+		        .resize = true,
+		        .outputs = outputs,
+		        .output_count = FM_ARRAY_SIZE(outputs)};
+		*wide = *model;
+		wide->net = NULL;
+		wide->wide = NULL;
+		wide->wide_count = 0;
+		wide->width_px = wide_inputs[i].width_px;
+		wide->height_px = wide_inputs[i].height_px;
+		wide->decoder = &fm_decoder_anchors;
+		enum fm_status status = fm_net_load_memory(bytes, length, &options, &wide->net, err);
+		if (status != FM_OK)
+			return status;
+		model->wide_count++;
+		status = wide->decoder->check(wide, err);
+		if (status != FM_OK)
+			return status;
+	}
+	return FM_OK;
+}
 
 static enum fm_status load_network(
         struct fm_model *model, const char *models_dir, enum fm_precision precision, struct fm_error *err)
@@ -66,6 +115,8 @@ static enum fm_status load_network(
 		return fm_fail(err, FM_E_CORRUPT, "%s: sha256 is %s, not %s as its manifest says", path,
 		        digest, model->sha256);
 	status = fm_net_load_memory(bytes, length, &options, &model->net, err);
+	if (status == FM_OK)
+		status = load_wide(model, bytes, length, precision, err);
 	return status == FM_OK ? FM_OK : fm_fail_prefix(err, status, "%s", path);
 }
 
@@ -137,6 +188,8 @@ enum fm_status fm_model_load(const char *manifest_path, const char *models_dir, 
 	if (status != FM_OK)
 		return status;
 	status = fm_manifest_parse(text, model, err);
+	model->trained_width_px = model->width_px;
+	model->trained_height_px = model->height_px;
 	if (status == FM_OK)
 		status = load_network(model, models_dir, precision, err);
 	if (status == FM_OK)

@@ -20,6 +20,8 @@
  *	sure_min = 0.995        ; of one that needs no second look,
  *	confirmed_min = 0.75    ; and of one that was not sure and was looked at again
  *	iou_max = 0.4           ; optional: two boxes that share more are one face
+ *	raw_scores = 461        ; optional, both or none, decoder ultraface: the tensors to which anchors and
+ *	raw_boxes = 462         ; softmax are applied. Large photos are then shown in larger tiles.
  *	[landmarks]             ; role landmarks alone
  *	layout = ibug68         ; one output of 68 x (x, y), 0..1 of the crop
  *	[embedding]             ; role embedding alone
@@ -80,6 +82,11 @@ struct fm_model {
 	/* detection */
 	const struct fm_decoder *decoder;
 	float score_min, sure_min, confirmed_min, iou_max;
+	char *raw_scores, *raw_boxes;            /* NULL where not given */
+	int trained_width_px, trained_height_px; /* the manifest's input size, in `wide` too */
+	/* The same network with larger inputs, fields as here, all but sizes, net and decoder shared. */
+	struct fm_model *wide;
+	size_t wide_count;
 	/* embedding */
 	size_t dim;
 	bool flip;

@@ -173,6 +173,8 @@ static enum fm_status add_input(struct fm_graph *graph, struct fm_names *names,
 		const size_t wanted = wanted_dim(declared, size, i);
 		size_t dim = declared->dims[i];
 
+		if (size.replace && wanted)
+			dim = wanted;
 		if (dim && wanted && dim != wanted)
 			return fm_fail(err, FM_E_INVALID,
 			        "the input '%s' is fixed at a %s of %zu, and cannot have %zu", label,
@@ -250,20 +252,24 @@ static enum fm_status add_node(struct fm_graph *graph, struct fm_names *names,
 }
 
 static enum fm_status add_outputs(struct fm_graph *graph, struct fm_names *names,
-        const struct fm_onnx_model *model, struct fm_error *err)
+        const struct fm_onnx_model *model, struct fm_output_names wanted, struct fm_error *err)
 {
 	char label[FM_ONNX_LABEL_BYTES];
 
-	for (size_t i = 0; i < model->output_count; i++)
-		if (!fm_names_find(names, model->outputs[i].name, &graph->outputs[i]))
-			return fm_fail(err, FM_E_CORRUPT, "the output '%s' is not made by any node",
-			        fm_onnx_label(model->outputs[i].name, label));
+	for (size_t i = 0; i < graph->output_count; i++) {
+		const char *name = wanted.count ? wanted.names[i] : model->outputs[i].name;
+		if (!fm_names_find(names, name, &graph->outputs[i]))
+			return fm_fail(err, wanted.count ? FM_E_INVALID : FM_E_CORRUPT,
+			        "the output '%s' is not made by any node", fm_onnx_label(name, label));
+	}
 	return FM_OK;
 }
 
 enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
-        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_error *err)
+        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_output_names wanted,
+        struct fm_error *err)
 {
+	const size_t output_count = wanted.count ? wanted.count : model->output_count;
 	struct fm_names names;
 	size_t outputs = 0;
 	enum fm_status status;
@@ -280,14 +286,14 @@ enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
 	graph->pointers = fm_arena_alloc(arena, graph->value_capacity, sizeof(*graph->pointers));
 	graph->nodes = fm_arena_alloc(arena, model->node_count, sizeof(*graph->nodes));
 	graph->inputs = fm_arena_alloc(arena, model->input_count, sizeof(*graph->inputs));
-	graph->outputs = fm_arena_alloc(arena, model->output_count, sizeof(*graph->outputs));
+	graph->outputs = fm_arena_alloc(arena, output_count, sizeof(*graph->outputs));
 	if (!graph->values || !graph->pointers || !graph->nodes || !graph->inputs || !graph->outputs ||
 	        !fm_names_init(&names, arena, values))
 		return fm_fail(err, FM_E_NOMEM, "the graph needs more memory than there is or is allowed");
 
 	graph->node_count = model->node_count;
 	graph->input_count = model->input_count;
-	graph->output_count = model->output_count;
+	graph->output_count = output_count;
 	if ((status = add_initializers(graph, &names, model, err)))
 		return status;
 	for (size_t i = 0; i < model->input_count; i++)
@@ -296,7 +302,7 @@ enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
 	for (size_t i = 0; i < model->node_count; i++)
 		if ((status = add_node(graph, &names, &model->nodes[i], i, err)))
 			return status;
-	if ((status = add_outputs(graph, &names, model, err)))
+	if ((status = add_outputs(graph, &names, model, wanted, err)))
 		return status;
 	fm_graph_count_uses(graph);
 	return FM_OK;

@@ -89,9 +89,17 @@ struct fm_graph {
 	void **pointers; /* [value_capacity]: constants, as a run sees values while folding */
 };
 
-/* Sizes for images whose height and width the file leaves open; 0: none given. */
+/* Sizes for images whose height and width the file leaves open; 0: none given. `replace`: whatever it says.
+ */
 struct fm_input_size {
 	size_t height_px, width_px;
+	bool replace;
+};
+
+/* Tensors to be given out in place of the file's outputs; none: the file's. */
+struct fm_output_names {
+	const char *const *names;
+	size_t count;
 };
 
 /*
@@ -100,7 +108,8 @@ struct fm_input_size {
  * becomes 1, symbolic height and width those of `size`. The model must outlive the graph.
  */
 enum fm_status fm_graph_build(struct fm_graph *graph, struct fm_arena *arena,
-        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_error *err);
+        const struct fm_onnx_model *model, struct fm_input_size size, struct fm_output_names outputs,
+        struct fm_error *err);
 
 /* Shapes of all values, node by node; nodes whose result is already known are computed and removed. */
 enum fm_status fm_graph_infer(struct fm_graph *graph, struct fm_error *err);

@@ -51,7 +51,7 @@ static enum fm_status describe(struct fm_net *net, const struct fm_value *value,
 }
 
 static enum fm_status describe_ends(struct fm_net *net, const struct fm_graph *graph,
-        const struct fm_onnx_model *model, struct fm_error *err)
+        const struct fm_onnx_model *model, struct fm_output_names outputs, struct fm_error *err)
 {
 	enum fm_status status;
 
@@ -69,13 +69,14 @@ static enum fm_status describe_ends(struct fm_net *net, const struct fm_graph *g
 			return status;
 	for (size_t i = 0; i < net->output_count; i++) {
 		const struct fm_value *value = &graph->values[graph->outputs[i]];
+		const char *name = outputs.count ? outputs.names[i] : model->outputs[i].name;
 		char label[FM_ONNX_LABEL_BYTES];
 
 		if (value->type != FM_ONNX_FLOAT32 || !value->elements)
 			return fm_fail(err, FM_E_UNSUPPORTED,
 			        "the output '%s' is not float32 or has no elements",
-			        fm_onnx_label(model->outputs[i].name, label));
-		if ((status = describe(net, value, model->outputs[i].name, &net->outputs[i], err)))
+			        fm_onnx_label(name, label));
+		if ((status = describe(net, value, name, &net->outputs[i], err)))
 			return status;
 	}
 	return FM_OK;
@@ -189,18 +190,20 @@ static enum fm_status make_steps(struct fm_net *net, struct fm_graph *graph, siz
 static enum fm_status build_net(struct fm_net *net, struct fm_arena *arena, const struct fm_onnx_model *model,
         const struct fm_net_options *options, size_t memory_max_bytes, struct fm_error *err)
 {
-	const struct fm_input_size size = {options->input_height_px, options->input_width_px};
+	const struct fm_input_size size = {
+	        options->input_height_px, options->input_width_px, options->resize};
+	const struct fm_output_names outputs = {options->outputs, options->output_count};
 	const size_t strips_bytes_min = options->no_fusion || options->no_strips ? 0
 	                                : options->strips_bytes_min              ? options->strips_bytes_min
 	                                                                         : FM_STRIPS_BYTES_MIN;
 	struct fm_graph graph;
 	enum fm_status status;
 
-	if ((status = fm_graph_build(&graph, arena, model, size, err)) ||
+	if ((status = fm_graph_build(&graph, arena, model, size, outputs, err)) ||
 	        (status = fm_graph_infer(&graph, err)) ||
 	        (!options->no_fusion && (status = fm_graph_fuse(&graph, err))) ||
 	        (status = fm_graph_layout(&graph, err)) ||
-	        (status = describe_ends(net, &graph, model, err)) ||
+	        (status = describe_ends(net, &graph, model, outputs, err)) ||
 	        (status = make_steps(net, &graph, strips_bytes_min, memory_max_bytes, err)))
 		return status;
 	return FM_OK;

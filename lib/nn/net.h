@@ -39,6 +39,13 @@ struct fm_net_options {
 	 * then, FM_E_INVALID where the file fixes others.
 	 */
 	size_t input_height_px, input_width_px;
+	bool resize; /* the two also replace what the file fixes: for networks that take images of any size */
+	/*
+	 * Tensors inside the network to give out in place of the file's outputs, and what they do not need is
+	 * left out; FM_E_INVALID where one is not there. 0: the file's.
+	 */
+	const char *const *outputs;
+	size_t output_count;
 	size_t memory_max_bytes; /* of the file unpacked, the network and a session, each; 0: 2 GiB */
 };
 

@@ -14,8 +14,8 @@ TEST_CTL_SUITE(commands);
 /* ---- words ------------------------------------------------------------------------------------------------
  */
 
-static const char *const names[][2] = {
-        {"embed"}, {"eval"}, {"bench", "net"}, {"model", "run"}, {"model", "inspect"}, {"model", "check"}};
+static const char *const names[][2] = {{"embed"}, {"eval"}, {"bench", "net"}, {"bench", "photo"},
+        {"model", "run"}, {"model", "inspect"}, {"model", "check"}};
 
 Test(commands, version_and_help)
 {

@@ -1,10 +1,12 @@
 /* embed and eval on the photos of the demo. */
 #include "lib/base/cleanup.h"
 #include "lib/base/file.h"
+#include "lib/base/size.h"
 #include "tests/support/ctl.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,6 +53,36 @@ Test(photo_commands, networks_are_chosen_by_name)
 	        test_ctl_run("embed", "--embedding", "fr_detect", photo, NULL), "role is detection");
 	test_ctl_expect_failure(
 	        test_ctl_run("embed", "--landmarks", "none", photo, NULL), "finds no landmarks by itself");
+}
+
+Test(photo_commands, bench_photo_times_every_stage)
+{
+	static const char *const stages[] = {"decode", "detect", "embed", "total"};
+	char model[TEST_CTL_PATH], photo[TEST_CTL_PATH], key[32];
+	double sum = 0;
+
+	test_ctl_model("fr_feature", model);
+	test_ctl_photo("sample1.jpg", photo);
+	struct test_ctl_result result =
+	        test_ctl_run("bench", "photo", "--json", "--seconds", "0.01", photo, NULL);
+	cr_assert_eq(result.status, 0, "%s", result.err);
+	json_t *json = test_ctl_json(result.out);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "file")), photo);
+	cr_expect_gt(test_ctl_number(json, "faces"), 0);
+	cr_expect_geq(test_ctl_number(json, "runs"), 5);
+	for (size_t i = 0; i < FM_ARRAY_SIZE(stages); i++) {
+		snprintf(key, sizeof(key), "%s_min_ms", stages[i]);
+		double min_ms = test_ctl_number(json, key);
+		snprintf(key, sizeof(key), "%s_median_ms", stages[i]);
+		cr_expect(min_ms > 0 && min_ms <= test_ctl_number(json, key), "%s", stages[i]);
+		if (i < 3)
+			sum += min_ms;
+		else
+			cr_expect_geq(min_ms, sum, "the whole is no less than its parts");
+	}
+	json_decref(json);
+	test_ctl_result_done(&result);
+	test_ctl_expect_failure(test_ctl_run("bench", "photo", "/nowhere.jpg", NULL), "/nowhere.jpg");
 }
 
 Test(photo_commands, embed_prints_a_line_a_face_and_goes_on_after_a_failure)

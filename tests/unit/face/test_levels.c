@@ -7,6 +7,10 @@
 #include "lib/base/banned.h"
 
 static const struct fm_model detection = {.width_px = 320, .height_px = 240};
+static struct fm_model larger[] = {
+        {.width_px = 1040, .height_px = 784}, {.width_px = 784, .height_px = 1040}};
+static const struct fm_model with_larger = {
+        .width_px = 320, .height_px = 240, .wide = larger, .wide_count = 2};
 
 /* Is the box, as high as 1.4 times its width, whole and uncut in a tile that shows it 20 px wide or more, and
  * not larger than its level answers for, with something to spare? */
@@ -23,24 +27,25 @@ static bool shown(const struct fm_level *levels, int count, double x_px, double 
 			double left = (x_px - level->left_px - column * level->step_x_px) * level->scale;
 			double top = (y_px - level->top_px - row * level->step_y_px) * level->scale;
 			double near = FM_LEVEL_CUT_PX * 0.999;
-			if (left >= near && top >= near && left + width_px * level->scale <= 320 - near &&
-			        top + height_px * level->scale <= 240 - near)
+			if (left >= near && top >= near &&
+			        left + width_px * level->scale <= level->input->width_px - near &&
+			        top + height_px * level->scale <= level->input->height_px - near)
 				return true;
 		}
 	}
 	return false;
 }
 
-Test(levels, show_every_wanted_face)
+static void expect_every_wanted_face(const struct fm_model *model)
 {
 	static const int sizes[][2] = {{250, 250}, {640, 480}, {480, 640}, {1920, 1080}, {4000, 3000},
-	        {3000, 4000}, {6000, 400}, {90, 4000}};
+	        {3000, 4000}, {4032, 3024}, {6000, 400}, {90, 4000}};
 
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		for (double min_face = 40; min_face <= 80; min_face += 40) {
 			struct fm_level levels[FM_LEVELS_MAX];
 			int width = sizes[s][0], height = sizes[s][1];
-			int count = fm_levels_plan(&detection, width, height, min_face, levels);
+			int count = fm_levels_plan(model, width, height, min_face, levels);
 			for (double face = min_face; 1.4 * face < height && face < width; face *= 1.07) {
 				for (int k = 0; k <= 100; k++) { /* a lattice that hits no tile's grid */
 					double x = (width - face) * (k % 10 / 10.0 + k / 1000.0);
@@ -52,6 +57,27 @@ Test(levels, show_every_wanted_face)
 			}
 		}
 	}
+}
+
+Test(levels, show_every_wanted_face)
+{
+	expect_every_wanted_face(&detection);
+	expect_every_wanted_face(&with_larger);
+}
+
+Test(levels, take_a_larger_input_where_that_is_fewer_pixels)
+{
+	struct fm_level levels[FM_LEVELS_MAX];
+
+	cr_assert_eq(fm_levels_plan(&with_larger, 4032, 3024, 80, levels), 2);
+	cr_expect_eq(levels[0].input, &with_larger, "the border takes the small one");
+	cr_expect_eq(levels[1].input, &larger[0]);
+	cr_expect_eq(levels[1].columns * levels[1].rows, 1);
+	cr_assert_eq(fm_levels_plan(&with_larger, 3024, 4032, 80, levels), 2);
+	cr_expect_eq(levels[1].input, &larger[1]);
+	int count = fm_levels_plan(&with_larger, 640, 480, 40, levels);
+	for (int i = 0; i < count; i++)
+		cr_expect_eq(levels[i].input, &with_larger);
 }
 
 Test(levels, first_has_a_border_all_around)

@@ -123,6 +123,9 @@ static const struct {
                 "a tail needs points"},
         {EMBEDDING "[calibration]\npoints = 0.1:1e-1, 0.2:1e-2\ntail_shape = 0\ntail_scale = 0.1\n",
                 "a tail needs points, where it begins, and impostor_pairs"},
+        {DETECTION "raw_scores = 461\n", "raw_scores and raw_boxes go together"},
+        {HEAD "role = detection\n" REST "[detection]\ndecoder = yunet\nraw_scores = 1\nraw_boxes = 2\n",
+                "raw_scores and raw_boxes are for decoder ultraface"},
         {DETECTION "[calibration]\npoints = 0.1:1e-3, 0.2:1e-4\n", "is not for role detection"},
 };
 

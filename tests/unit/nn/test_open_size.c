@@ -54,3 +54,48 @@ Test(open_size, a_size_beyond_all_bounds_is_refused)
 
 	cr_expect_eq(try_load(pooling(-1, -1), &size, &net, NULL), FM_E_TOO_LARGE);
 }
+
+Test(open_size, resize_replaces_what_the_file_fixes)
+{
+	const struct fm_net_options other = {.input_height_px = 6, .input_width_px = 10, .resize = true};
+	struct fm_net *net = load(pooling(8, 8), &other);
+
+	cr_expect_eq(fm_net_input(net, 0)->dims[2], 6u);
+	cr_expect_eq(fm_net_output(net, 0)->dims[3], 5u);
+	fm_net_free(net);
+}
+
+/* What follows the tensor that is wanted would not fit the new size: 2 x 4 x 4 alone can be added. */
+static struct test_onnx *pooling_and_sum(void)
+{
+	struct test_onnx *m = pooling(8, 8);
+	float weights[32];
+
+	test_onnx_noise(weights, 32, 1);
+	test_onnx_floats(m, "w", 4, (int64_t[]){1, 2, 4, 4}, weights);
+	test_onnx_node(m, "Add", "y,w", "z");
+	return m;
+}
+
+Test(open_size, outputs_may_be_tensors_inside)
+{
+	const char *const inside[] = {"y"}, *const none[] = {"v"};
+	const struct fm_net_options cut = {.input_height_px = 6,
+	                                    .input_width_px = 10,
+	                                    .resize = true,
+	                                    .outputs = inside,
+	                                    .output_count = 1},
+	                            wrong = {.outputs = none, .output_count = 1};
+	struct fm_error err = {0};
+	struct fm_net *net = load(pooling_and_sum(), &cut);
+
+	cr_expect_eq(fm_net_output_count(net), 1u);
+	cr_expect_str_eq(fm_net_output(net, 0)->name, "y");
+	cr_expect_eq(fm_net_output(net, 0)->dims[2], 3u);
+	cr_expect_eq(fm_net_output(net, 0)->dims[3], 5u);
+	fm_net_free(net);
+	net = NULL;
+	cr_expect_eq(try_load(pooling_and_sum(), &wrong, &net, &err), FM_E_INVALID);
+	cr_expect(strstr(err.message, "'v' is not made by any node"), "%s", err.message);
+	cr_expect_null(net);
+}
