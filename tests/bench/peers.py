@@ -42,7 +42,7 @@ class Ours:
         self.refusal = None
         result = self._bench(0.01)
         if isinstance(result, str):
-            self.refusal = "not supported yet: " + result
+            self.refusal = "not timed: " + result
         else:
             self.isa = result["isa"]
 

@@ -14,6 +14,8 @@
 #include "lib/image/decode.h"
 #include "lib/nn/net_internal.h"
 
+#include <malloc.h>
+
 static const struct network {
 	const char *name;
 	size_t channels, h, w;
@@ -319,6 +321,22 @@ Test(networks, live_tensors_never_overlap)
 			}
 			fm_net_free(net);
 		}
+}
+
+/* malloc's own account, and what the network says of itself: sanitizers keep another heap. */
+Test(networks, fr_feature_and_a_session_stay_small)
+{
+	const struct mallinfo2 before = mallinfo2();
+	struct fm_net *net = load_network(&networks[2], &int8);
+	struct fm_session *session = NULL;
+
+	cr_assert_eq(fm_session_create(net, &session, NULL), FM_OK);
+	const struct mallinfo2 after = mallinfo2();
+	const size_t held = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+	cr_expect_lt(held, (size_t)6 << 20, "%zu bytes", held);
+	cr_expect_lt(fm_net_weight_bytes(net) + fm_net_arena_bytes(net), (size_t)6 << 20);
+	fm_session_free(session);
+	fm_net_free(net);
 }
 
 Test(networks, layers_tell_what_runs)
