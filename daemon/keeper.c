@@ -4,6 +4,7 @@
 #include "lib/base/mem.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -96,6 +97,8 @@ static void *keep(void *context)
 		seal(keeper);
 		fm_gallery_tidy(keeper->gallery);
 		keeper->after(keeper->context);
+		/* Else each thread's heap keeps what its largest photo took. */
+		malloc_trim(0);
 	} while (!wait_for(keeper, ROUND_S));
 	return NULL;
 }

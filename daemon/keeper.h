@@ -1,7 +1,7 @@
 /*
- * The gallery's housekeeping, on a thread of its own, once a minute: faces that are older than their
- * collection keeps them are forgotten, those that are not sealed with the current key are sealed, and a log
- * that a deletion could not empty is emptied.
+ * Housekeeping, on a thread of its own, once a minute: faces that are older than their collection keeps them
+ * are forgotten, those that are not sealed with the current key are sealed, a log that a deletion could not
+ * empty is emptied, and memory that is not in use goes back to the system.
  */
 #ifndef FM_DAEMON_KEEPER_H
 #define FM_DAEMON_KEEPER_H

@@ -317,6 +317,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 		fm_connections_release(server->connections, fd_of(connection));
 		return;
 	}
+	/* Other than what the daemon was started with only after a reload. */
 	struct fm_snapshot *snapshot = fm_snapshot_get(&server->traffic.app->snapshots);
 	MHD_set_connection_option(
 	        connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)snapshot->config.idle_timeout_s);
@@ -338,6 +339,8 @@ static struct MHD_Daemon *start_daemon(struct fm_server *server, bool secure)
 	        {MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 	                (intptr_t)(config->header_max_bytes + CONNECTION_OVERHEAD_BYTES), NULL},
 	        {MHD_OPTION_CONNECTION_LIMIT, UINT16_MAX, NULL}, /* connections.h counts */
+	        /* Connections with a time of their own are looked through at every event. */
+	        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)config->idle_timeout_s, NULL},
 	        {secure ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, 0,
 	                (void *)fm_tls_retrieve_function()},
 	        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)fm_tls_priorities},

@@ -16,6 +16,11 @@
 #include <unistd.h>
 
 enum { KILLS = 12, CLIENTS = 3, PEOPLE_MAX = 512 };
+#ifdef __SANITIZE_ADDRESS__
+enum { SLOWER = 5 };
+#else
+enum { SLOWER = 1 };
+#endif
 
 static struct test_daemon server;
 static char *photo;
@@ -108,7 +113,9 @@ Test(durability, what_was_answered_survives_kill_9, .timeout = 300)
 			cr_assert_eq(
 			        pthread_create(&clients[i].thread, NULL, ask_until_silence, &clients[i]), 0);
 		}
-		nanosleep(&(struct timespec){.tv_nsec = (250 + round * 53 % 400) * 1000000L}, NULL);
+		int life_ms = (250 + round * 53 % 400) * SLOWER;
+		nanosleep(&(struct timespec){.tv_sec = life_ms / 1000, .tv_nsec = life_ms % 1000 * 1000000L},
+		        NULL);
 		int status = test_daemon_end(&server, SIGKILL);
 
 		cr_assert(WIFSIGNALED(status));
