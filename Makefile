@@ -163,7 +163,7 @@ $(B)/%.o: %.c $(B)/gen/flags
 	$(call say,CC,$<)$(CC) $(BASE_CFLAGS) $(CFLAGS) $(CPPFLAGS) $(call isa_flags,$<) $(call unsanitized,$<) -MMD -MP -c -o $@ $<
 
 # The program carries the description of its interface.
-$(B)/daemon/handlers/openapi.o: config/openapi.json
+$(B)/daemon/handlers/files.o: config/openapi.json $(wildcard daemon/console/*)
 
 $(TESTS) $(HTTP_TESTS): $(B)/%: $(B)/%.o $(SUPPORT_OBJ) $(DAEMON_LIB) $(CLI_LIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(PKGS_TEST) $(PKGS_DAEMON) $(PKGS_CLI)) $(LDLIBS)

@@ -22,6 +22,9 @@ const struct fm_route fm_routes[] = {
 	{"GET",    "/v1/info",              fm_handle_info,    INLINE | NO_COLLECTION,    IDENTIFY},
 	{"GET",    "/metrics",              fm_handle_metrics, INLINE | NO_COLLECTION,    IDENTIFY},
 	{"GET",    "/openapi.json",         fm_handle_openapi, INLINE | FM_ROUTE_ANYTIME, ANYONE},
+	{"GET",    "/",                     fm_handle_console, INLINE | FM_ROUTE_ANYTIME, ANYONE},
+	{"GET",    "/console.js",           fm_handle_console_js,  INLINE | FM_ROUTE_ANYTIME, ANYONE},
+	{"GET",    "/console.css",          fm_handle_console_css, INLINE | FM_ROUTE_ANYTIME, ANYONE},
 
 	{"POST",   "/v1/detect",            fm_handle_detect,   PHOTO | NO_COLLECTION, IDENTIFY},
 	{"POST",   "/v1/embed",             fm_handle_embed,    PHOTO | NO_COLLECTION, IDENTIFY},

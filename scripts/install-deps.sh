@@ -19,7 +19,7 @@ needs_of() {
 	models) echo "$models" ;;
 	test) echo "$build $models curl?curl openssl?openssl libcriterion-dev" ;;
 	# What tests use where it is there, and skip where it is not.
-	contract) echo "python3-jsonschema prometheus?promtool" ;;
+	contract) echo "python3-jsonschema prometheus?promtool chromium?chromium chromium-driver?chromedriver" ;;
 	demo) echo "$build $models curl?curl" ;;
 	coverage) echo "$(needs_of test) gcovr?gcovr" ;;
 	fuzz) echo "$build clang?clang" ;;

@@ -11,8 +11,11 @@ enum fm_problem fm_handle_readyz(struct fm_exchange *exchange, struct fm_error *
 enum fm_problem fm_handle_info(struct fm_exchange *exchange, struct fm_error *err);
 /* metrics.c */
 enum fm_problem fm_handle_metrics(struct fm_exchange *exchange, struct fm_error *err);
-/* openapi.c */
+/* files.c */
 enum fm_problem fm_handle_openapi(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_console(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_console_js(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_console_css(struct fm_exchange *exchange, struct fm_error *err);
 /* detect.c */
 enum fm_problem fm_handle_detect(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_embed(struct fm_exchange *exchange, struct fm_error *err);

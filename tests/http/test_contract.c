@@ -30,7 +30,8 @@ static void take_id(struct test_reply reply, const char *member, char ret_id[64]
 
 static void operations(struct test_daemon *daemon)
 {
-	static const char *const paths[] = {"/healthz", "/readyz", "/v1/info", "/metrics", "/openapi.json"};
+	static const char *const paths[] = {"/healthz", "/readyz", "/v1/info", "/metrics", "/openapi.json",
+	        "/", "/console.js", "/console.css"};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		test_expect_status(test_get(daemon, paths[i]), 200, paths[i]);
