@@ -275,8 +275,17 @@ Test(model_commands, model_check_says_what_does_not_fit)
 	        check_changed("fr_feature", "width_px = 112", "width_px = 96"), "fixed at a width of 112");
 	test_ctl_expect_failure(
 	        check_changed("fr_feature", "\nscale = 0.0078125", "\nscale = 0"), "same embedding");
+	test_ctl_expect_failure(check_changed("fr_detect", "decoder = ultraface", "decoder = yunet"),
+	        "for decoder ultraface");
+	test_ctl_expect_failure(check_changed("fr_detect",
+	                                "decoder = ultraface\nscore_min = 0.65\nconfirmed_min = 0.75\n"
+	                                "iou_max = 0.4\nraw_scores = 461\nraw_boxes = 462",
+	                                "decoder = yunet"),
+	        "multiples of 32");
 	test_ctl_expect_failure(
-	        check_changed("fr_detect", "decoder = ultraface", "decoder = yunet"), "multiples of 32");
+	        check_changed("fr_detect", "raw_boxes = 462", "raw_boxes = 461"), "not 1 x 46903 x 4");
+	test_ctl_expect_failure(
+	        check_changed("fr_detect", "raw_boxes = 462", "raw_boxes = 4620"), "not made by any node");
 	struct test_ctl_result result = check_changed("fr_feature", "[calibration]", NULL);
 	cr_assert_eq(result.status, 0, "%s", result.err);
 	json_t *json = test_ctl_json(result.out);
