@@ -51,7 +51,7 @@ outside=(
 	"arm_neon.h lib/kernels/*"
 	"cpuid.h lib/cpu/*"
 	"gnutls/* daemon/tls.c"
-	"malloc.h daemon/main.c"
+	"malloc.h daemon/main.c|daemon/keeper.c"
 	"microhttpd.h daemon/server.c"
 	"systemd/* daemon/*"
 	"jansson.h daemon/*|cli/*"
