@@ -1,7 +1,7 @@
 /*
- * quantize_columns for SSE4.1, NEON, AVX2 and AVX-512BW. A lane is a row: ranges need no reduction across
- * lanes, divisions are shared by a vector of rows, and the codes are turned around, sixteen terms at a time,
- * once they are bytes.
+ * quantize_columns and span_columns for SSE4.1, NEON, AVX2 and AVX-512BW. A lane is a row: ranges need no
+ * reduction across lanes, divisions are shared by a vector of rows, and the codes are turned around, sixteen
+ * terms at a time, once they are bytes.
  */
 #ifndef FM_KERNELS_COLUMNS_VECTOR_H
 #define FM_KERNELS_COLUMNS_VECTOR_H
@@ -166,22 +166,22 @@ struct grid {
  * largest as unsigned ones the lowest float where one is negative; what else they are counts as 0. These
  * leave the multiplying ports alone.
  */
-FM_INLINE struct grid find_grid(const float *const *columns, size_t i, size_t k)
+FM_INLINE struct grid find_grid(const float *const *spans, size_t i, size_t count)
 {
 	bytes low[2] = {0}, high[2] = {0};
 	struct grid grid;
 	size_t t;
 
-	for (t = 0; t + 2 <= k; t += 2) {
+	for (t = 0; t + 2 <= count; t += 2) {
 		FM_UNROLL
 		for (size_t j = 0; j < 2; j++) {
-			const bytes x = (bytes)fm_vector_load(columns[t + j] + i);
+			const bytes x = (bytes)fm_vector_load(spans[t + j] + i);
 			low[j] = MAX_U32(low[j], x);
 			high[j] = MAX_S32(high[j], x);
 		}
 	}
-	if (t < k) {
-		const bytes x = (bytes)fm_vector_load(columns[t] + i);
+	if (t < count) {
+		const bytes x = (bytes)fm_vector_load(spans[t] + i);
 		low[0] = MAX_U32(low[0], x);
 		high[0] = MAX_S32(high[0], x);
 	}
@@ -220,10 +220,10 @@ FM_INLINE void quantize_vector(uint8_t *q, struct fm_row_quant *quant, const str
 }
 
 FM_INLINE void quantize_columns(uint8_t *q, struct fm_row_quant *quant, const float *const *columns, size_t m,
-        size_t k, size_t k_padded)
+        size_t k, size_t k_padded, const float *const *spans, size_t span_count)
 {
 	if (m < LANES || k < TERMS) {
-		fm_quantize_columns_scalar(q, quant, columns, m, k, k_padded);
+		fm_quantize_columns_scalar(q, quant, columns, m, k, k_padded, spans, span_count);
 		return;
 	}
 	for (size_t i = 0; i < m; i += BLOCK * LANES) {
@@ -234,10 +234,27 @@ FM_INLINE void quantize_columns(uint8_t *q, struct fm_row_quant *quant, const fl
 		/* The last vector of rows overlaps its neighbour. */
 		for (size_t v = 0; v < vectors; v++) {
 			at[v] = i + (v + 1) * LANES <= m ? i + v * LANES : m - LANES;
-			grid[v] = find_grid(columns, at[v], k);
+			grid[v] = find_grid(spans, at[v], span_count);
 		}
 		for (size_t v = 0; v < vectors; v++)
 			quantize_vector(q, quant, &grid[v], columns, at[v], k, k_padded);
+	}
+}
+
+/* The bits of find_grid, column by column of one matrix. */
+FM_INLINE void span_columns(
+        float *low, float *high, const float *from, size_t from_stride, size_t m, size_t k)
+{
+	for (size_t i = 0; i < m; i += LANES) {
+		bytes lowest = {0}, highest = {0};
+
+		for (size_t t = 0; t < k; t++) {
+			const bytes x = (bytes)fm_vector_load(from + t * from_stride + i);
+			lowest = MAX_U32(lowest, x);
+			highest = MAX_S32(highest, x);
+		}
+		fm_vector_store(low + i, fm_vector_min((fm_vector)lowest, fm_vector_all(0.0f)));
+		fm_vector_store(high + i, (fm_vector)highest);
 	}
 }
 

@@ -28,6 +28,7 @@
 	                .run = fm_gemm_f32_run_##floats},                                                    \
 	        .quantize_rows = fm_quantize_rows_##floats,                                                  \
 	        .quantize_columns = fm_quantize_columns_##floats,                                            \
+	        .span_columns = fm_span_columns_##floats,                                                    \
 	        .dwconv_f32 = fm_dwconv_f32_##floats,                                                        \
 	        .max_pool_f32 = fm_max_pool_f32_##pool,                                                      \
 	        .scan_u5s8 = fm_scan_u5s8_##own,                                                             \

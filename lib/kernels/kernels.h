@@ -128,9 +128,18 @@ struct fm_kernels {
 
 	/*
 	 * The same for the rows of a matrix that lies column by column, term t of row i being columns[t][i].
+	 * A row's range is that of spans[s][i], s < span_count: the terms themselves, or fewer values that
+	 * reach as far.
 	 */
 	void (*quantize_columns)(uint8_t *q, struct fm_row_quant *quant, const float *const *columns,
-	        size_t m, size_t k, size_t k_padded);
+	        size_t m, size_t k, size_t k_padded, const float *const *spans, size_t span_count);
+
+	/*
+	 * low[i] = min(0, min over t of from[t * from_stride + i]), high[i] = max(0, max); t < k, i < m, a
+	 * multiple of 16.
+	 */
+	void (*span_columns)(
+	        float *low, float *high, const float *from, size_t from_stride, size_t m, size_t k);
 
 	/*
 	 * out[y][x][c] = epilogue(sum over taps, row-major, of in * w; taps in the padding are left out).

@@ -17,23 +17,41 @@ static size_t slots_of(const struct fm_conv_shape *s)
 	return (s->kernel[0] - 1) * s->dilation[0] + 1;
 }
 
+/* From that many channels on, ranges are found pixel by pixel first. */
+#define SPANS_CHANNELS_MIN 8
+
+static bool has_spans(const struct fm_conv_shape *s)
+{
+	return s->in_channels >= SPANS_CHANNELS_MIN;
+}
+
+/* Floats of one row. */
+static size_t slot_of(const struct fm_conv_shape *s)
+{
+	return (s->in_channels + (has_spans(s) ? 2 : 0)) * s->stride[1] * pitch_of(s);
+}
+
 static size_t ring_bytes(const struct fm_conv_shape *s)
 {
-	const size_t floats = slots_of(s) * s->in_channels * s->stride[1] * pitch_of(s);
+	const size_t floats = slots_of(s) * slot_of(s);
 
 	return (floats * sizeof(float) + 63) & ~(size_t)63;
 }
 
 size_t fm_columns_scratch_bytes(const struct fm_conv_shape *shape)
 {
-	const size_t taps = shape->kernel[0] * shape->kernel[1] * shape->in_channels;
+	const size_t taps = shape->kernel[0] * shape->kernel[1];
+	const size_t columns = taps * (shape->in_channels + (has_spans(shape) ? 2 : 0));
 
-	return ring_bytes(shape) + ((taps * sizeof(float *) + 63) & ~(size_t)63);
+	return ring_bytes(shape) + ((columns * sizeof(float *) + 63) & ~(size_t)63);
 }
 
-struct fm_columns fm_columns_begin(
-        void *scratch, const struct fm_conv_shape *shape, bool planar, const float *in)
+struct fm_columns fm_columns_begin(void *scratch, const struct fm_conv_shape *shape, bool planar,
+        const float *in, const struct fm_kernels *kernels)
 {
+	const size_t taps = shape->kernel[0] * shape->kernel[1], terms = taps * shape->in_channels;
+	const float **columns = (const float **)((char *)scratch + ring_bytes(shape));
+
 	/* What is left and right of the image is never written again. */
 	memset(scratch, 0, ring_bytes(shape));
 	return (struct fm_columns){
@@ -43,7 +61,10 @@ struct fm_columns fm_columns_begin(
 	        .pitch = pitch_of(shape),
 	        .slots = slots_of(shape),
 	        .ring = scratch,
-	        .columns = (const float **)((char *)scratch + ring_bytes(shape)),
+	        .columns = columns,
+	        .spans = has_spans(shape) ? columns + terms : columns,
+	        .span_count = has_spans(shape) ? 2 * taps : terms,
+	        .kernels = kernels,
 	};
 }
 
@@ -136,18 +157,11 @@ static void fill_halves(const struct fm_columns *columns, size_t y, float *to)
 		        columns->in + (c * s->in_h + y) * s->in_w);
 }
 
-/* Brings one row of the padded input to its slot. */
-static void fill(const struct fm_columns *columns, size_t padded_row)
+/* Row y of the image. */
+static void fill_channels(const struct fm_columns *columns, size_t y, float *to)
 {
 	const struct fm_conv_shape *s = columns->shape;
 	const size_t stride = s->stride[1], plane = stride * columns->pitch, channels = s->in_channels;
-	float *to = columns->ring + padded_row % columns->slots * channels * plane;
-
-	if (padded_row < s->pad[0] || padded_row - s->pad[0] >= s->in_h) {
-		memset(to, 0, channels * plane * sizeof(*to));
-		return;
-	}
-	const size_t y = padded_row - s->pad[0];
 
 	if (columns->planar && stride == 2) {
 		fill_halves(columns, y, to);
@@ -177,6 +191,23 @@ static void fill(const struct fm_columns *columns, size_t padded_row)
 	}
 }
 
+/* Brings one row of the padded input to its slot. */
+static void fill(const struct fm_columns *columns, size_t padded_row)
+{
+	const struct fm_conv_shape *s = columns->shape;
+	const size_t plane = s->stride[1] * columns->pitch;
+	float *to = columns->ring + padded_row % columns->slots * slot_of(s);
+	float *low = to + s->in_channels * plane;
+
+	if (padded_row < s->pad[0] || padded_row - s->pad[0] >= s->in_h) {
+		memset(to, 0, slot_of(s) * sizeof(*to));
+		return;
+	}
+	fill_channels(columns, padded_row - s->pad[0], to);
+	if (has_spans(s))
+		columns->kernels->span_columns(low, low + plane, to, plane, plane, s->in_channels);
+}
+
 /* Begins to move one row of the padded input into the second cache, where row-major images come from afar. */
 static void fetch(const struct fm_columns *columns, size_t padded_row)
 {
@@ -204,10 +235,10 @@ const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 		fill(columns, columns->filled);
 	for (size_t row = columns->filled; row < columns->filled + s->stride[0]; row++)
 		fetch(columns, row);
-	const float **to = columns->columns;
+	const float **to = columns->columns, **spans = columns->spans;
 	for (size_t i = 0; i < s->kernel[0]; i++) {
 		const size_t row = top + i * s->dilation[0];
-		const float *slot = columns->ring + row % columns->slots * s->in_channels * plane;
+		const float *slot = columns->ring + row % columns->slots * slot_of(s);
 		size_t remainder = 0, x = 0; /* of where the tap is, by the stride; without divisions */
 
 		for (size_t j = 0; j < s->kernel[1]; j++, to += by_tap) {
@@ -215,6 +246,10 @@ const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 
 			for (size_t c = 0; c < s->in_channels; c++, at += plane)
 				to[c * by_channel] = at;
+			if (has_spans(s)) {
+				*spans++ = at;
+				*spans++ = at + plane;
+			}
 			for (remainder += s->dilation[1]; remainder >= s->stride[1]; x++)
 				remainder -= s->stride[1];
 		}

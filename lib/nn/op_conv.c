@@ -277,7 +277,7 @@ static void run_columns(const struct conv *conv, const struct fm_run *run, const
 	struct fm_epilogue part = *epilogue;
 
 	if (strip->begin == 0)
-		*columns = fm_columns_begin(run->scratch, s, conv->planar, strip->in);
+		*columns = fm_columns_begin(run->scratch, s, conv->planar, strip->in, run->kernels);
 	for (size_t y = strip->begin; y < strip->end; y += conv->column_rows) {
 		const size_t rows = strip->end - y < conv->column_rows ? strip->end - y : conv->column_rows;
 		const size_t at = (y - strip->begin) * s->out_w * s->out_channels;
@@ -285,7 +285,7 @@ static void run_columns(const struct conv *conv, const struct fm_run *run, const
 		for (size_t r = 0; r < rows; r++)
 			run->kernels->quantize_columns(codes + r * s->out_w * linear->k_padded,
 			        quant + r * s->out_w, fm_columns_row(columns, y + r), s->out_w, linear->k,
-			        linear->k_padded);
+			        linear->k_padded, columns->spans, columns->span_count);
 		if (epilogue->residual)
 			part.residual = epilogue->residual + at;
 		fm_linear_run_codes(linear, run->kernels, strip->out + at, s->out_channels, codes, quant,

@@ -67,7 +67,7 @@ static void run_columns(void *work)
 {
 	const struct work *w = work;
 
-	w->kernels->quantize_columns(w->codes, w->quant, w->columns, w->m, w->k, w->k);
+	w->kernels->quantize_columns(w->codes, w->quant, w->columns, w->m, w->k, w->k, w->columns, w->k);
 }
 
 static const struct fm_grid grid = {.scale = 0.01f, .inverse = 100.0f, .low = -100.0f, .high = 155.0f};

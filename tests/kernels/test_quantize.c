@@ -29,27 +29,38 @@ static void codes_done(struct codes *codes)
 	guarded_free(codes->quant, codes->m * sizeof(*codes->quant));
 }
 
-/* Rows in columns of their own, each ending at an unreadable page, against quantize_rows. */
+/* Rows in columns of their own, each ending at an unreadable page, against quantize_rows. By the ranges of
+ * their terms, and of their lowest and highest alone. */
 static void compare_columns(const float *a, size_t m, size_t k, size_t k_padded)
 {
 	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k_padded);
 	float **columns = guarded_alloc(k * sizeof(*columns));
+	float *spans[2] = {guarded_alloc(m * sizeof(float)), guarded_alloc(m * sizeof(float))};
+
+	for (size_t i = 0; i < m; i++) {
+		spans[0][i] = spans[1][i] = a[i * k];
+		for (size_t t = 1; t < k; t++) {
+			spans[0][i] = a[i * k + t] < spans[0][i] ? a[i * k + t] : spans[0][i];
+			spans[1][i] = a[i * k + t] > spans[1][i] ? a[i * k + t] : spans[1][i];
+		}
+	}
 
 	for (size_t t = 0; t < k; t++) {
 		columns[t] = guarded_alloc(m * sizeof(float));
 		for (size_t i = 0; i < m; i++)
 			columns[t][i] = a[i * k + t];
 	}
-	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
-		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+	for (int isa = 2 * FM_ISA_SCALAR; isa < 2 * FM_ISA_COUNT; isa++) {
+		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)(isa / 2));
+		const bool few = isa % 2;
 		struct codes codes = {.m = m, .k_padded = k_padded};
 
 		if (kernels == NULL)
 			continue;
 		codes.q = guarded_alloc(m * k_padded);
 		codes.quant = guarded_alloc(m * sizeof(*codes.quant));
-		kernels->quantize_columns(
-		        codes.q, codes.quant, (const float *const *)columns, m, k, k_padded);
+		kernels->quantize_columns(codes.q, codes.quant, (const float *const *)columns, m, k, k_padded,
+		        (const float *const *)(few ? spans : columns), few ? 2 : k);
 		cr_assert_eq(memcmp(codes.quant, expected.quant, m * sizeof(*codes.quant)), 0,
 		        "%s: scale or zero, m %zu k %zu", fm_isa_name(kernels->isa), m, k);
 		cr_assert_eq(memcmp(codes.q, expected.q, m * k_padded), 0, "%s: codes, m %zu k %zu of %zu",
@@ -59,7 +70,46 @@ static void compare_columns(const float *a, size_t m, size_t k, size_t k_padded)
 	for (size_t t = 0; t < k; t++)
 		guarded_free(columns[t], m * sizeof(float));
 	guarded_free(columns, k * sizeof(*columns));
+	for (int i = 0; i < 2; i++)
+		guarded_free(spans[i], m * sizeof(float));
 	codes_done(&expected);
+}
+
+/* Of a matrix that ends at an unreadable page; every third round without negative values, or positive ones.
+ */
+Test(quantize, spans_of_columns_hold_zero_and_all_values)
+{
+	struct random random = {5};
+
+	for (int round = 0; round < 60; round++) {
+		const size_t m = 16 * random_size(&random, 1, 9), k = random_size(&random, 1, 20);
+		const size_t bytes = m * sizeof(float);
+		float *from = guarded_floats(&random, m * k);
+
+		for (size_t i = 0; round % 3 && i < m * k; i++)
+			from[i] = round % 3 == 1 ? fabsf(from[i]) : -fabsf(from[i]);
+		for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
+			const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+
+			if (kernels == NULL)
+				continue;
+			float *low = guarded_alloc(bytes), *high = guarded_alloc(bytes);
+			kernels->span_columns(low, high, from, m, m, k);
+			for (size_t i = 0; i < m; i++) {
+				float lowest = 0, highest = 0;
+
+				for (size_t t = 0; t < k; t++) {
+					lowest = fminf(lowest, from[t * m + i]);
+					highest = fmaxf(highest, from[t * m + i]);
+				}
+				cr_assert(low[i] == lowest && high[i] == highest, "%s: m %zu k %zu, row %zu",
+				        fm_isa_name(kernels->isa), m, k, i);
+			}
+			guarded_free(low, bytes);
+			guarded_free(high, bytes);
+		}
+		guarded_free(from, m * k * sizeof(float));
+	}
 }
 
 static void compare_all(const float *a, size_t a_stride, size_t m, size_t k, size_t k_padded)

@@ -3,6 +3,7 @@
 #include "lib/nn/patches.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "lib/base/banned.h"
@@ -72,11 +73,26 @@ Test(columns, hold_what_patches_hold)
 		cr_assert_eq(fm_columns_scratch_bytes(&s) % 64, 0);
 		memset(scratch, 0x7f, fm_columns_scratch_bytes(&s));
 		for (size_t i = 0; i < in_count; i++)
-			in[i] = (float)(i + 1);
+			in[i] = round % 2 ? -(float)(i + 1) : (float)(i + 1);
 		fm_patches_gather(patches, in, &s, planar, 0, pixels);
-		struct fm_columns columns = fm_columns_begin(scratch, &s, planar, in);
+		struct fm_columns columns = fm_columns_begin(scratch, &s, planar, in, fm_kernels_best());
 		for (size_t y = 0; y < s.out_h; y++) {
 			const float *const *row = fm_columns_row(&columns, y);
+
+			for (size_t x = 0; x < s.out_w; x++) {
+				float reach[2] = {0, 0}, wanted[2] = {0, 0};
+
+				for (size_t t = 0; t < k; t++) {
+					wanted[0] = fminf(wanted[0], row[t][x]);
+					wanted[1] = fmaxf(wanted[1], row[t][x]);
+				}
+				for (size_t t = 0; t < columns.span_count; t++) {
+					reach[0] = fminf(reach[0], columns.spans[t][x]);
+					reach[1] = fmaxf(reach[1], columns.spans[t][x]);
+				}
+				cr_assert(reach[0] == wanted[0] && reach[1] == wanted[1],
+				        "round %d: y %zu x %zu", round, y, x);
+			}
 
 			for (size_t x = 0; x < s.out_w; x++)
 				for (size_t t = 0; t < k; t++)
