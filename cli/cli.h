@@ -36,6 +36,7 @@ extern const struct fm_command fm_cmd_bench_search;
 extern const struct fm_command fm_cmd_import;
 extern const struct fm_command fm_cmd_backup;
 extern const struct fm_command fm_cmd_reembed;
+extern const struct fm_command fm_cmd_check;
 extern const struct fm_command fm_cmd_key_create;
 extern const struct fm_command fm_cmd_key_list;
 extern const struct fm_command fm_cmd_key_revoke;

@@ -20,6 +20,7 @@ static const struct fm_command *const commands[] = {
         &fm_cmd_import,
         &fm_cmd_backup,
         &fm_cmd_reembed,
+        &fm_cmd_check,
         &fm_cmd_key_create,
         &fm_cmd_key_list,
         &fm_cmd_key_revoke,

@@ -1,14 +1,18 @@
 #include "lib/gallery/connection.h"
 
+#include "lib/base/buf.h"
 #include "lib/base/cleanup.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define URI_MAX_BYTES   (4 * PATH_MAX)
 /* Far above any row of ours; a damaged length in the file cannot ask for more. */
 #define VALUE_MAX_BYTES (1 << 20)
 
@@ -111,7 +115,8 @@ enum fm_status fm_connection_integer(
  * quoted "strings", cell sizes checked on every page, no mmap (a truncated file would be SIGBUS), and nothing
  * spilled into temporary files. secure_delete writes zeros over what is deleted.
  */
-enum fm_status fm_connection_open(struct fm_connection *connection, const char *path, struct fm_error *err)
+static enum fm_status open_with(
+        struct fm_connection *connection, const char *path, int flags, struct fm_error *err)
 {
 	static const struct {
 		int option, value;
@@ -124,8 +129,8 @@ enum fm_status fm_connection_open(struct fm_connection *connection, const char *
 	        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 1},
 	};
 	/* One thread at a time uses a connection, so SQLite's own mutexes would only cost. */
-	int code = sqlite3_open_v2(path, &connection->db,
-	        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	int code = sqlite3_open_v2(
+	        path, &connection->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (code != SQLITE_OK)
 		return fm_connection_fail(connection, code, err);
@@ -141,6 +146,53 @@ enum fm_status fm_connection_open(struct fm_connection *connection, const char *
 	        "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
 	        "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL",
 	        err);
+}
+
+enum fm_status fm_connection_open(struct fm_connection *connection, const char *path, struct fm_error *err)
+{
+	return open_with(connection, path, SQLITE_OPEN_READWRITE, err);
+}
+
+/* A path as a file: URI (SQLite, "URI Filenames"). */
+static enum fm_status write_uri(const char *path, const char *query, char **ret_uri, struct fm_error *err)
+{
+	struct fm_buf uri;
+
+	fm_buf_init(&uri, URI_MAX_BYTES);
+	enum fm_status status = fm_buf_append(&uri, "file:", 5, err);
+
+	for (; status == FM_OK && *path; path++)
+		status = strchr("%?#", *path)
+		                 ? fm_buf_printf(&uri, err, "%%%02X", (unsigned)(unsigned char)*path)
+		                 : fm_buf_append(&uri, path, 1, err);
+	if (status == FM_OK)
+		status = fm_buf_append(&uri, query, strlen(query) + 1, err);
+	if (status == FM_OK) {
+		size_t length;
+
+		*ret_uri = fm_buf_take(&uri, &length);
+	}
+	fm_buf_done(&uri);
+	return status;
+}
+
+enum fm_status fm_connection_open_to_read(
+        struct fm_connection *connection, const char *path, struct fm_error *err)
+{
+	fm_autofree char *log = NULL;
+	fm_autofree char *uri = NULL;
+
+	if (asprintf(&log, "%s-wal", path) < 0) {
+		log = NULL;
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a path");
+	}
+	/* Without a log nobody is at work on the file; then not even SQLite's own files are made beside it.
+	 */
+	const bool alone = access(log, F_OK) < 0;
+	enum fm_status status = write_uri(path, alone ? "?immutable=1" : "", &uri, err);
+
+	return status == FM_OK ? open_with(connection, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err)
+	                       : status;
 }
 
 /*

@@ -33,6 +33,9 @@ struct fm_connection {
  * Errors: FM_E_IO, FM_E_CORRUPT, FM_E_NOMEM.
  */
 enum fm_status fm_connection_open(struct fm_connection *connection, const char *path, struct fm_error *err);
+/* The same without a way to change it, or to make files beside it where nobody else has it open. */
+enum fm_status fm_connection_open_to_read(
+        struct fm_connection *connection, const char *path, struct fm_error *err);
 void fm_connection_close(struct fm_connection *connection);
 
 /* WAL and durability: writes to the file. FM_E_UNSUPPORTED where the file system cannot do WAL. */

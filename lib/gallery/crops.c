@@ -31,7 +31,7 @@ enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_
 	return status;
 }
 
-static enum fm_status read_crop(
+enum fm_status fm_crop_read(
         struct fm_query *query, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
 {
 	const void *blob = sqlite3_column_blob(query->statement, 1);
@@ -82,7 +82,7 @@ static enum fm_status find_crop(struct fm_gallery *gallery, enum fm_sql sql, con
 		return status;
 	if (!found)
 		return fm_fail(err, FM_E_NOT_FOUND, "no crop is kept of this face, or there is no such face");
-	return read_crop(&query, ret_jpeg, ret_bytes, err);
+	return fm_crop_read(&query, ret_jpeg, ret_bytes, err);
 }
 
 enum fm_status fm_gallery_crop_get(struct fm_gallery *gallery, int64_t collection_key, const char *face_id,

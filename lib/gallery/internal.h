@@ -85,6 +85,16 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
 enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_face_record *face,
         const uint8_t *jpeg, size_t bytes, struct fm_error *err);
 
+/* Of a row whose columns are: the JPEG's bytes, the blob, the seal, the face's id. The caller frees it. */
+enum fm_status fm_crop_read(
+        struct fm_query *query, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err);
+
+/*
+ * Gives the sealer's keys their rows; NULL: there is none. FM_E_INVALID: rows are sealed with another key.
+ */
+enum fm_status fm_sealed_match(
+        struct fm_connection *connection, struct fm_sealer *sealer, struct fm_error *err);
+
 /* Finds the rows of the sealer's keys, and starts sealing anew where the current one is new. While opening.
  */
 enum fm_status fm_sealed_attach(struct fm_gallery *gallery, struct fm_error *err);

@@ -15,8 +15,7 @@
 
 #define BATCH_MAX 1000
 
-/* Every key that rows are sealed with must be in the file; gives the file's keys their rows. */
-static enum fm_status match_keys(
+enum fm_status fm_sealed_match(
         struct fm_connection *connection, struct fm_sealer *sealer, struct fm_error *err)
 {
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
@@ -116,7 +115,7 @@ enum fm_status fm_sealed_attach(struct fm_gallery *gallery, struct fm_error *err
 {
 	struct fm_sealer *sealer = gallery->sealer.count ? &gallery->sealer : NULL;
 	struct seal_job job;
-	enum fm_status status = match_keys(&gallery->writer, sealer, err);
+	enum fm_status status = fm_sealed_match(&gallery->writer, sealer, err);
 
 	if (status != FM_OK || !sealer)
 		return status;

@@ -175,4 +175,39 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                        " JOIN models ON models.key = e.model"
                                        " WHERE e.face = ?1 AND e.seal IS NOT ?2 LIMIT 1"},
         [FM_SQL_EMBEDDING_SEAL] = {"UPDATE embeddings SET embedding = ?2, seal = ?3 WHERE key = ?1"},
+
+        /* facematchctl check: everything, from one end to the other. */
+        [FM_SQL_CHECK_PAGES] = {"PRAGMA quick_check(100)"},
+        [FM_SQL_CHECK_REFERENCES] = {"PRAGMA foreign_key_check"},
+        [FM_SQL_CHECK_COLLECTIONS] =
+                {"SELECT c.name, c.people, c.faces, coalesce(p.n, 0), coalesce(f.n, 0)"
+                 " FROM collections AS c"
+                 " LEFT JOIN (SELECT collection, count(*) AS n FROM people GROUP BY 1) AS p"
+                 " ON p.collection = c.key"
+                 " LEFT JOIN (SELECT collection, count(*) AS n FROM faces GROUP BY 1) AS f"
+                 " ON f.collection = c.key ORDER BY c.key",
+                        .scans = true},
+        [FM_SQL_CHECK_PEOPLE] =
+                {"SELECT p.id, p.faces, (SELECT count(*) FROM faces WHERE person = p.key) AS n"
+                 " FROM people AS p WHERE p.faces <> n",
+                        .scans = true},
+        [FM_SQL_CHECK_MODELS] = {"SELECT m.text, m.faces, coalesce(f.n, 0) + coalesce(e.n, 0)"
+                                 " FROM models AS m"
+                                 " LEFT JOIN (SELECT model, count(*) AS n FROM faces GROUP BY 1) AS f"
+                                 " ON f.model = m.key"
+                                 " LEFT JOIN (SELECT model, count(*) AS n FROM embeddings GROUP BY 1) AS e"
+                                 " ON e.model = m.key ORDER BY m.key",
+                .scans = true},
+        [FM_SQL_CHECK_TWICE] = {"SELECT faces.id FROM embeddings AS e JOIN faces ON faces.key = e.face"
+                                " WHERE faces.model = e.model",
+                .scans = true},
+        [FM_SQL_CHECK_EMBEDDINGS] =
+                {"SELECT faces.key, embedding, seal, id, text, dim FROM faces"
+                 " JOIN models ON models.key = faces.model"
+                 " UNION ALL SELECT face, e.embedding, e.seal, id, text, dim FROM embeddings AS e"
+                 " JOIN faces ON faces.key = face JOIN models ON models.key = e.model",
+                        .scans = true},
+        [FM_SQL_CHECK_CROPS] = {"SELECT bytes, jpeg, crops.seal, faces.id FROM crops"
+                                " JOIN faces ON faces.key = crops.face",
+                .scans = true},
 };

@@ -3,6 +3,7 @@
  * Searches go on under the old one until every face is brought over; a crash in the middle loses nothing; a
  * rollback leads back; a face without a crop is told, not dropped.
  */
+#include "tests/support/ctl.h"
 #include "tests/support/daemon_harness.h"
 #include "tests/support/http_client.h"
 
@@ -255,6 +256,45 @@ Test(reembed, tells_what_it_cannot_do, .timeout = 300)
 	cr_expect(json_is_null(json_object_get(list, "next")));
 	json_decref(list);
 	test_expect_problem(test_delete(&daemon, path), 409, "conflict", "it has ended");
+	test_daemon_stop(&daemon);
+}
+
+/* facematchctl check, beside a daemon whose gallery has embeddings of two networks. */
+static void expect_check(const struct test_daemon *daemon, const char *says)
+{
+	char gallery[96], url[64];
+
+	snprintf(gallery, sizeof(gallery), "%s/gallery.db", daemon->directory);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", daemon->port);
+	struct test_ctl_result result = test_ctl_run("check", "--gallery", gallery, "--url", url, NULL);
+	cr_expect_eq(result.status, 0, "%s%s", result.out, result.err);
+	cr_expect_not_null(strstr(result.out, says), "%s", result.out);
+	test_ctl_result_done(&result);
+}
+
+Test(reembed, is_followed_and_checked, .init = test_ctl_setup, .fini = test_ctl_teardown, .timeout = 300)
+{
+	struct test_daemon daemon = test_daemon_start(INT8);
+	char url[64];
+
+	enroll_all(&daemon);
+	test_daemon_end(&daemon, SIGTERM);
+	test_daemon_restart(&daemon, FLOAT32(FAST));
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", daemon.port);
+	struct test_ctl_result result = test_ctl_run("reembed", "--follow", "--url", url, NULL);
+	cr_expect_eq(result.status, 0, "%s%s", result.out, result.err);
+	cr_expect_not_null(strstr(result.out, "12 of 12 faces, 0 skipped"), "%s", result.out);
+	test_ctl_result_done(&result);
+	expect_check(&daemon, "12 faces, 24 embeddings, 12 crops\n12 faces are searched under ");
+	test_ctl_expect_failure(test_ctl_run("reembed", "--url", url, NULL), "nothing to do");
+	result = test_ctl_run("reembed", "--rollback", "--url", url, NULL);
+	cr_expect_eq(result.status, 0, "%s%s", result.out, result.err);
+	test_ctl_result_done(&result);
+	result = test_ctl_run("reembed", "--status", "--url", url, NULL);
+	cr_expect_not_null(strstr(result.out, "previous:   "), "%s", result.out);
+	cr_expect_not_null(strstr(result.out, "  done  "), "%s", result.out);
+	test_ctl_result_done(&result);
+	expect_check(&daemon, "12 faces are searched under ");
 	test_daemon_stop(&daemon);
 }
 

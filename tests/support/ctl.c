@@ -36,6 +36,16 @@ char *test_ctl_path(const char *name, char ret_path[TEST_CTL_PATH])
 	return ret_path;
 }
 
+static void cut_at_last(char *text, const char *part)
+{
+	char *last = NULL;
+
+	for (char *at = text; (at = strstr(at, part)); at++)
+		last = at;
+	cr_assert_not_null(last, "%s", text);
+	*last = '\0';
+}
+
 void test_ctl_setup(void)
 {
 	const char *given = getenv("FM_BUILD");
@@ -46,8 +56,7 @@ void test_ctl_setup(void)
 	if (given)
 		cr_assert_not_null(realpath(given, build), "FM_BUILD=%s", given);
 	else
-		for (int up = 0; up < 4; up++) /* tests/unit/cli/test_x */
-			dirname(build);
+		cut_at_last(build, "/tests/"); /* tests/unit/cli/test_x, tests/http/test_x */
 	snprintf(root, sizeof(root), "%s", build);
 	dirname(dirname(root));
 	snprintf(work, sizeof(work), "/tmp/facematchctl-test-XXXXXX");
