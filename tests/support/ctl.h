@@ -14,6 +14,16 @@
 
 void test_ctl_setup(void);
 void test_ctl_teardown(void);
+/*
+ * First in a test that runs facematchctl over hundreds of photos for figures: under a sanitizer it would take
+ * minutes, and the same code runs over a few photos in other tests.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define TEST_CTL_FIGURES() cr_skip_test("figures are the release build's")
+#else
+#define TEST_CTL_FIGURES() ((void)0)
+#endif
+
 #define TEST_CTL_SUITE(name)                                                                                 \
 	TestSuite(name, .init = test_ctl_setup, .fini = test_ctl_teardown, .timeout = 120)
 

@@ -47,6 +47,7 @@ static const char *images(void)
 	const char *data = getenv("FM_SHARED_DATA");
 	static char path[TEST_CTL_PATH];
 
+	TEST_CTL_FIGURES();
 	snprintf(path, sizeof(path), "%s/lfw-view1/images", data ? data : "../shared/data");
 	if (access(path, R_OK) != 0)
 		cr_skip_test("no photos of LFW View 1");

@@ -164,6 +164,7 @@ Test(eval_modes, fusion_on_real_people)
 	const char *data = getenv("FM_SHARED_DATA");
 	char images[TEST_CTL_PATH], model[TEST_CTL_PATH];
 
+	TEST_CTL_FIGURES();
 	test_ctl_model("fr_feature", model);
 	snprintf(images, sizeof(images), "%s/lfw-view1/images", data ? data : "../shared/data");
 	if (access(images, R_OK) != 0)
