@@ -2,7 +2,7 @@
  * back. */
 #include "lib/gallery/jobs.h"
 
-#include "tests/unit/gallery/fixture.h"
+#include "tests/unit/gallery/traces.h"
 
 #include <criterion/criterion.h>
 
@@ -185,4 +185,48 @@ Test(jobs, faces_that_go_meanwhile)
 	cr_expect_eq(under, FM_REEMBED_BATCH_MAX - 3, "nothing of it was stored");
 	fm_job_done(&job);
 	done();
+}
+
+/* Deletion is proven for what a second model made, too, whatever order it came in. */
+Test(jobs, leave_no_trace_of_faces_that_are_deleted)
+{
+	enum { REAL = 150, SEED = 5000 };
+	static float embeddings[FM_REEMBED_BATCH_MAX][DIM_REAL];
+	static char ids[REAL][FM_UUID_TEXT];
+	struct fm_reembed_face next[FM_REEMBED_BATCH_MAX];
+	struct fm_job job = {0};
+	uint64_t gone[REAL], kept[REAL];
+	size_t count = 1, gone_count = 0, kept_count = 0, index = 0;
+
+	open_gallery();
+	person = create_person(home, "Ann");
+	for (uint64_t i = 0; i < REAL; i++)
+		add_real(person.key, i, ids[i]);
+	ok(fm_gallery_reembed_begin(gallery, SECOND, DIM_REAL, &job, &error));
+	while (count) {
+		ok(fm_gallery_reembed_next(gallery, &job, next, &count, &error));
+		count = count > 10 ? 10 : count;
+		for (size_t i = 0; i < count; i++) {
+			fill_embedding(embeddings[i], DIM_REAL, SEED + index + i);
+			next[i].embedding = embeddings[i];
+		}
+		if (count)
+			ok(fm_gallery_reembed_store(gallery, &job, next, count, DIM_REAL, &error));
+		for (size_t i = 0; i < count; i++, index++) {
+			if (index % 3 == 0) {
+				ok(fm_gallery_face_delete(gallery, home, ids[index], "test", &error));
+				gone[gone_count++] = SEED + index;
+			} else {
+				kept[kept_count++] = SEED + index;
+			}
+		}
+	}
+	cr_expect_eq(index, REAL);
+	cr_expect_eq(traces(gone, gone_count), 0);
+	ok(fm_gallery_job_end(gallery, job.id, "cancelled", NULL, &error));
+	close_gallery();
+	cr_expect_eq(traces(gone, gone_count), 0, "closed");
+	cr_expect_geq(traces(kept, kept_count), kept_count * 4, "the search for traces finds what is there");
+	fm_job_done(&job);
+	fm_person_done(&person);
 }
