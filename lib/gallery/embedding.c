@@ -248,6 +248,27 @@ enum fm_status fm_gallery_person_embeddings(struct fm_gallery *gallery, int64_t 
 	return FM_OK;
 }
 
+struct wanted {
+	const char *model;
+	int64_t model_key;
+	size_t dim;
+	int64_t face_key;
+};
+
+static enum fm_status find_embedding(struct fm_connection *connection, enum fm_sql sql,
+        const struct wanted *wanted, float *ret_embedding, bool *ret_found, struct fm_error *err)
+{
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	enum fm_status status = fm_query_start(
+	        &query, connection, sql, FM_PARAMS(FM_INT(wanted->face_key), FM_INT(wanted->model_key)), err);
+
+	if (status == FM_OK)
+		status = fm_query_next(&query, ret_found, err);
+	if (status == FM_OK && *ret_found)
+		status = fm_embedding_read(&query, wanted->model, wanted->dim, ret_embedding, err);
+	return status;
+}
+
 enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char *model, size_t dim,
         const int64_t *face_keys, size_t count, float *ret_embeddings, bool *ret_found, struct fm_error *err)
 {
@@ -261,14 +282,13 @@ enum fm_status fm_gallery_face_embeddings(struct fm_gallery *gallery, const char
 	if (status == FM_OK && model_key && model_dim != dim)
 		return fm_fail(err, FM_E_INVALID, "%s has %zu dimensions, not %zu", model, model_dim, dim);
 	for (size_t i = 0; status == FM_OK && i < count; i++) {
-		fm_cleanup(fm_query_done) struct fm_query query = {0};
+		const struct wanted wanted = {model, model_key, dim, face_keys[i]};
 
-		status = fm_query_start(&query, reader.connection, FM_SQL_EMBEDDING_OF_FACE,
-		        FM_PARAMS(FM_INT(face_keys[i]), FM_INT(model_key)), err);
-		if (status == FM_OK)
-			status = fm_query_next(&query, &ret_found[i], err);
-		if (status == FM_OK && ret_found[i])
-			status = fm_embedding_read(&query, model, dim, ret_embeddings + i * dim, err);
+		status = find_embedding(reader.connection, FM_SQL_EMBEDDING_OF_FACE, &wanted,
+		        ret_embeddings + i * dim, &ret_found[i], err);
+		if (status == FM_OK && !ret_found[i])
+			status = find_embedding(reader.connection, FM_SQL_EMBEDDING_BESIDE_FACE, &wanted,
+			        ret_embeddings + i * dim, &ret_found[i], err);
 	}
 	return status;
 }

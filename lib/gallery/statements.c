@@ -102,9 +102,9 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                  " JOIN embeddings AS e ON e.face = faces.key AND e.model = ?2 WHERE person = ?1"
                  " ORDER BY 1"},
         [FM_SQL_EMBEDDING_OF_FACE] =
-                {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"
-                 " UNION ALL SELECT face, e.embedding, e.seal, id FROM embeddings AS e"
-                 " JOIN faces ON faces.key = face WHERE face = ?1 AND e.model = ?2"},
+                {"SELECT key, embedding, seal, id FROM faces WHERE key = ?1 AND model = ?2"},
+        [FM_SQL_EMBEDDING_BESIDE_FACE] = {"SELECT face, e.embedding, e.seal, id FROM embeddings AS e"
+                                          " JOIN faces ON faces.key = face WHERE face = ?1 AND e.model = ?2"},
         /* The table itself is in key order: one sequential read of the file, where an index would seek. */
         [FM_SQL_EMBEDDING_RANGE] = {"SELECT key, embedding, seal, id, collection, person FROM faces"
                                     " WHERE model = ?1 AND key >= ?2 AND key < ?3"
