@@ -43,7 +43,7 @@ Test(errors, paths_and_methods)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
 
-	test_expect_problem(test_get(&daemon, "/"), 404, "not_found", "/");
+	test_expect_problem(test_get(&daemon, "//"), 404, "not_found", "//");
 	test_expect_problem(test_get(&daemon, "/v1/nothing"), 404, "not_found", "unknown path");
 	test_expect_problem(
 	        test_json(&daemon, "POST", "/v1/nothing", "{}"), 404, "not_found", "POST unknown path");
