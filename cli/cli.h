@@ -34,6 +34,7 @@ extern const struct fm_command fm_cmd_bench_net;
 extern const struct fm_command fm_cmd_bench_photo;
 extern const struct fm_command fm_cmd_bench_search;
 extern const struct fm_command fm_cmd_import;
+extern const struct fm_command fm_cmd_export;
 extern const struct fm_command fm_cmd_backup;
 extern const struct fm_command fm_cmd_reembed;
 extern const struct fm_command fm_cmd_check;

@@ -1,4 +1,5 @@
 /* facematchctl import: photos of people, from folders or a list, into a running daemon's gallery. */
+#include "cli/archive.h"
 #include "cli/import_report.h"
 #include "cli/labelled.h"
 #include "cli/progress.h"
@@ -227,6 +228,22 @@ static int summarize(struct import *import, size_t settled_before)
 	return import->stopped || counts[FM_IMPORT_FAILED] ? FM_EXIT_FAILURE : FM_EXIT_OK;
 }
 
+static int import_archive(const struct fm_remote_options *options, const char *path, const char *collection)
+{
+	fm_cleanup(fm_remote_freep) struct fm_remote *remote = NULL;
+	struct fm_archive_counts counts = {0};
+	struct fm_error err;
+	enum fm_status status = fm_remote_create(options, &remote, &err);
+
+	if (!status)
+		status = fm_archive_send(remote, path, collection, &counts, &err);
+	printf("%zu people and %zu faces added, %zu there already, %zu lines refused\n", counts.people,
+	        counts.faces, counts.present, counts.refused);
+	if (status)
+		fm_complain("stopped: %s", err.message);
+	return status || counts.refused ? FM_EXIT_FAILURE : FM_EXIT_OK;
+}
+
 static int run(struct fm_call *call)
 {
 	struct fm_remote_options remote = {.url = FM_REMOTE_URL};
@@ -251,6 +268,12 @@ static int run(struct fm_call *call)
 
 	if (!fm_options_parse(call, options, sizeof(options) / sizeof(options[0]), 1, 1, &exit_code))
 		return exit_code;
+	if (fm_archive_is_one(call->operands[0])) {
+		if (report || images || largest)
+			return fm_usage_error(
+			        call->command, "--report, --images and --largest go with photos");
+		return import_archive(&remote, call->operands[0], import.collection);
+	}
 	import.face = largest ? "largest" : NULL;
 	if (read_photos(&import, call->operands[0], images, &err) ||
 	        fm_import_report_open(report, &import.report, &err)) {
@@ -274,7 +297,7 @@ static int run(struct fm_call *call)
 
 const struct fm_command fm_cmd_import = {
         .name = "import",
-        .operands = "DIR|LIST.csv",
+        .operands = "DIR|LIST.csv|ARCHIVE.jsonl",
         .summary = "enrol many photos: a folder for each person, or a list",
         .description =
                 "Enrols photos in a running facematchd: DIR/PERSON/PHOTO, or a CSV file whose header names "
@@ -282,7 +305,9 @@ const struct fm_command fm_cmd_import = {
                 "columns image and person. A photo that shows nobody, several people, or a face that is not\n"
                 "good enough is refused, and the reason told. The very same photo twice is enrolled once, "
                 "so\n"
-                "that an import may be repeated; with --report it goes on where it was. Exit status 1: the\n"
+                "that an import may be repeated; with --report it goes on where it was. An archive of "
+                "`facematchctl\n"
+                "export` comes in with its ids; what is there already is left alone. Exit status 1: the\n"
                 "daemon did not answer, or photos could not be read.",
         .example = "  facematchctl import photos/ --collection staff --report import.csv --jobs 8",
         .run = run,

@@ -18,6 +18,7 @@ static const struct fm_command *const commands[] = {
         &fm_cmd_bench_photo,
         &fm_cmd_bench_search,
         &fm_cmd_import,
+        &fm_cmd_export,
         &fm_cmd_backup,
         &fm_cmd_reembed,
         &fm_cmd_check,

@@ -52,6 +52,8 @@ const struct fm_route fm_routes[] = {
 
 	{"POST",   "/v1/admin/backup",      fm_handle_backup, 0, ADMIN},
 
+	{"GET",    "/v1/admin/export",      fm_handle_export, 0,               ADMIN},
+	{"POST",   "/v1/admin/import",      fm_handle_import, PHOTO | ENROLLS, ADMIN},
 	{"POST",   "/v1/admin/reembed",     fm_handle_reembed,  0, ADMIN},
 	{"POST",   "/v1/admin/rollback",    fm_handle_rollback, 0, ADMIN},
 	{"GET",    "/v1/admin/jobs",        fm_handle_jobs_list,  0, ADMIN},

@@ -43,6 +43,9 @@ enum fm_problem fm_handle_collection_create(struct fm_exchange *exchange, struct
 enum fm_problem fm_handle_collection_update(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_collection_get(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_collection_delete(struct fm_exchange *exchange, struct fm_error *err);
+/* archive.c */
+enum fm_problem fm_handle_export(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_import(struct fm_exchange *exchange, struct fm_error *err);
 /* admin.c */
 enum fm_problem fm_handle_backup(struct fm_exchange *exchange, struct fm_error *err);
 

@@ -104,6 +104,24 @@ static enum fm_status find_same(struct fm_connection *connection, int64_t person
 	return status;
 }
 
+/* *ret_key is 0 where nobody in the collection has the id. */
+static enum fm_status find_by_id(struct fm_connection *connection, const struct fm_person *person,
+        const char *id, int64_t *ret_key, struct fm_error *err)
+{
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
+	enum fm_status status = find_face(connection, FM_SQL_FACE_GET,
+	        FM_PARAMS(FM_INT(person->collection_key), FM_TEXT(id)), &face, err);
+
+	*ret_key = 0;
+	if (status == FM_E_NOT_FOUND)
+		return FM_OK;
+	if (status == FM_OK && face.person_key != person->key)
+		return fm_fail(err, FM_E_CONFLICT, "face %s belongs to another person", id);
+	if (status == FM_OK)
+		*ret_key = face.key;
+	return status;
+}
+
 static enum fm_status check_insert(const struct fm_face_insert *insert, struct fm_error *err)
 {
 	enum fm_status status = fm_embedding_check(insert->embedding, insert->dim, err);
@@ -114,6 +132,8 @@ static enum fm_status check_insert(const struct fm_face_insert *insert, struct f
 		status = fm_text_check(insert->quality, FM_TEXT_JSON, QUALITY_MAX_BYTES, "quality", err);
 	if (status != FM_OK)
 		return status;
+	if (insert->id && !fm_uuid_valid(insert->id))
+		return fm_fail(err, FM_E_INVALID, "id: no UUID");
 	for (int i = 0; i < 4; i++)
 		if (!isfinite(insert->box[i]) || (i >= 2 && insert->box[i] <= 0))
 			return fm_fail(err, FM_E_INVALID, "box: not a rectangle");
@@ -128,16 +148,23 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 {
 	uint8_t blob[FM_EMBEDDING_BLOB_MAX];
 	char id[FM_UUID_TEXT], quality[QUALITY_MAX_BYTES + 1];
-	int64_t model_key = 0, key = 0;
+	int64_t model_key = 0, key = 0, created_at_ms = fm_time_now_ms();
 	enum fm_status status = fm_model_find_or_add(connection, insert->model, insert->dim, &model_key, err);
 
-	if (status == FM_OK)
+	if (status == FM_OK && insert->created_at)
+		status = fm_time_parse(insert->created_at, &created_at_ms, err);
+	if (status == FM_OK && insert->id)
+		status = find_by_id(connection, person, insert->id, &key, err);
+	if (status == FM_OK && !key)
 		status = find_same(connection, person->key, model_key, insert, &key, err);
 	if (status != FM_OK)
 		return status;
 	*ret_existed = key != 0;
 	if (!key) {
-		fm_uuid_new(id);
+		if (insert->id)
+			snprintf(id, sizeof(id), "%s", insert->id);
+		else
+			fm_uuid_new(id);
 		size_t blob_bytes;
 		int64_t seal;
 
@@ -147,7 +174,7 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 		snprintf(quality, sizeof(quality), "%-*s", FM_QUALITY_MIN_BYTES, insert->quality);
 		status = fm_execute(connection, FM_SQL_FACE_INSERT,
 		        FM_PARAMS(FM_TEXT(id), FM_INT(person->collection_key), FM_INT(person->key),
-		                FM_INT(model_key), FM_INT(fm_time_now_ms()), FM_TEXT(quality),
+		                FM_INT(model_key), FM_INT(created_at_ms), FM_TEXT(quality),
 		                FM_BLOB(insert->image_sha256, sizeof(insert->image_sha256)),
 		                FM_REAL(insert->box[0]), FM_REAL(insert->box[1]), FM_REAL(insert->box[2]),
 		                FM_REAL(insert->box[3]), FM_BLOB(blob, blob_bytes), FM_INT(seal)),
@@ -350,6 +377,90 @@ enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_k
 	*ret_count = list.count;
 	*ret_faces = fm_steal(list.faces);
 	list.count = 0;
+	return FM_OK;
+}
+
+void fm_face_export_done(struct fm_face_export *face)
+{
+	fm_face_record_done(&face->record);
+	free(face->model);
+	if (face->embedding)
+		fm_wipe(face->embedding, face->dim * sizeof(float));
+	free(face->embedding);
+	*face = (struct fm_face_export){0};
+}
+
+static enum fm_status read_export(struct fm_query *query, struct fm_face_export *face, struct fm_error *err)
+{
+	sqlite3_stmt *statement = query->statement;
+	int64_t dim = sqlite3_column_int64(statement, 7);
+	const void *sha = sqlite3_column_blob(statement, 10);
+	enum fm_status status = read_face(query, &face->record, err);
+
+	if (status == FM_OK)
+		status = fm_query_text(query, 6, &face->model, err);
+	if (status != FM_OK)
+		return status;
+	if (dim < 1 || dim > FM_EMBEDDING_DIM_MAX || !sha || !face->model ||
+	        sqlite3_column_bytes(statement, 10) != sizeof(face->image_sha256))
+		return fm_fail(err, FM_E_CORRUPT, "gallery: face %s is not whole", face->record.id);
+	face->dim = (size_t)dim;
+	memcpy(face->image_sha256, sha, sizeof(face->image_sha256));
+	for (int i = 0; i < 4; i++)
+		face->box[i] = sqlite3_column_double(statement, 11 + i);
+	face->embedding = fm_calloc(face->dim, sizeof(float));
+	if (!face->embedding)
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for an embedding");
+	const void *blob = sqlite3_column_blob(statement, 8);
+	return fm_embedding_unpack(query->connection, face->record.id, face->model, blob,
+	        (size_t)sqlite3_column_bytes(statement, 8), sqlite3_column_int64(statement, 9), face->dim,
+	        face->embedding, err);
+}
+
+struct exports {
+	struct fm_face_export *faces;
+	size_t count;
+};
+
+static void exports_done(struct exports *list)
+{
+	for (size_t i = 0; list->faces && i < list->count; i++)
+		fm_face_export_done(&list->faces[i]);
+	free(list->faces);
+}
+
+enum fm_status fm_gallery_face_export(struct fm_gallery *gallery, int64_t person_key,
+        struct fm_face_export **ret_faces, size_t *ret_count, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
+	fm_cleanup(exports_done) struct exports list = {0};
+	bool row = true;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_person_find_by_key(reader.connection, person_key, &person, err);
+	if (status != FM_OK)
+		return status;
+	list.faces = fm_calloc((size_t)person.faces, sizeof(*list.faces));
+	if (!list.faces)
+		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for %lld faces", (long long)person.faces);
+	status = fm_query_start(
+	        &query, reader.connection, FM_SQL_FACE_EXPORT, FM_PARAMS(FM_INT(person_key)), err);
+	while (status == FM_OK && row) {
+		status = fm_query_next(&query, &row, err);
+		if (status != FM_OK || !row)
+			break;
+		if (list.count == (size_t)person.faces)
+			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
+			        (long long)person_key);
+		status = read_export(&query, &list.faces[list.count++], err);
+	}
+	if (status != FM_OK)
+		return status;
+	*ret_count = list.count;
+	*ret_faces = fm_steal(list.faces);
 	return FM_OK;
 }
 

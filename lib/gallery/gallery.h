@@ -121,6 +121,9 @@ struct fm_person_fields {
 	const char *external_id;
 	bool clear_external_id;
 	const char *metadata; /* JSON object text, already validated by the caller */
+	/* At creation alone, and out of an archive: NULL makes a new id, and the time of now. */
+	const char *id;         /* a UUID in lower case; FM_E_CONFLICT where it is taken */
+	const char *created_at; /* RFC 3339 in UTC with milliseconds, as fm_person has it */
 };
 
 /* FM_E_CONFLICT on an external_id that is taken in this collection. */
@@ -165,6 +168,8 @@ struct fm_face_insert {
 	float box[4]; /* x, y, width, height in the upright photo: with the sha, what "the same face" means */
 	const uint8_t *crop; /* the aligned face as a JPEG of crop_bytes, or NULL: none is kept */
 	size_t crop_bytes;
+	/* Out of an archive; NULL: new ones. A face of the person that has the id is the existing one. */
+	const char *id, *created_at;
 };
 
 /*
@@ -246,6 +251,21 @@ enum fm_status fm_gallery_reseal(
         struct fm_gallery *gallery, size_t limit, size_t *ret_count, struct fm_error *err);
 /* Empties the log where a deletion could not, for readers or a failing disk. Cheap where nothing is owed. */
 void fm_gallery_tidy(struct fm_gallery *gallery);
+
+/* All that makes a face what it is, for an archive. `model` and `embedding` are those it was enrolled with.
+ */
+struct fm_face_export {
+	struct fm_face_record record;
+	char *model;
+	float *embedding; /* [dim] */
+	size_t dim;
+	uint8_t image_sha256[32];
+	double box[4];
+};
+void fm_face_export_done(struct fm_face_export *face);
+/* In the order of enrolment, one snapshot. Each fm_face_export_done(), then free(). */
+enum fm_status fm_gallery_face_export(struct fm_gallery *gallery, int64_t person_key,
+        struct fm_face_export **ret_faces, size_t *ret_count, struct fm_error *err);
 
 /* What was forgotten, oldest first: ids, nothing biometric, no names of people. */
 struct fm_audit_record {

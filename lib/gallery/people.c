@@ -3,6 +3,7 @@
 #include "lib/gallery/internal.h"
 #include "lib/gallery/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
@@ -131,14 +132,25 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
         const struct fm_person_fields *fields, int64_t *ret_key, struct fm_error *err)
 {
 	char id[FM_UUID_TEXT];
+	int64_t created_at_ms = fm_time_now_ms();
+	enum fm_status status = FM_OK;
 
-	fm_uuid_new(id);
-	enum fm_status status = fm_execute(connection, FM_SQL_PERSON_INSERT,
+	if (fields->id)
+		snprintf(id, sizeof(id), "%s", fields->id);
+	else
+		fm_uuid_new(id);
+	if (fields->created_at)
+		status = fm_time_parse(fields->created_at, &created_at_ms, err);
+	if (status != FM_OK)
+		return status;
+	status = fm_execute(connection, FM_SQL_PERSON_INSERT,
 	        FM_PARAMS(FM_INT(collection_key), FM_TEXT(id), FM_TEXT(fields->name),
 	                FM_TEXT(fields->external_id), FM_TEXT(fields->metadata ? fields->metadata : "{}"),
-	                FM_INT(fm_time_now_ms())),
+	                FM_INT(created_at_ms)),
 	        err);
 
+	if (status == FM_E_CONFLICT && fields->id)
+		return fm_fail(err, FM_E_CONFLICT, "the id %s, or the external_id, is taken", fields->id);
 	if (status == FM_E_CONFLICT && fields->external_id)
 		return external_id_taken(fields->external_id, err);
 	if (status == FM_E_NOT_FOUND)
@@ -190,6 +202,8 @@ enum fm_status fm_gallery_person_create(struct fm_gallery *gallery, int64_t coll
 
 	if (!fields->name)
 		return fm_fail(err, FM_E_INVALID, "name: missing");
+	if (fields->id && !fm_uuid_valid(fields->id))
+		return fm_fail(err, FM_E_INVALID, "id: no UUID");
 	return change_person(gallery, create, &context, ret_person, err);
 }
 

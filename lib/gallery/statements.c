@@ -71,6 +71,10 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                   " (SELECT 1 FROM embeddings AS e WHERE e.face = faces.key"
                                   " AND e.model = ?3)) ORDER BY key"},
         [FM_SQL_FACE_LIST] = {"SELECT " FACE_COLUMNS " FROM faces WHERE person = ?1 ORDER BY key"},
+        [FM_SQL_FACE_EXPORT] = {"SELECT faces.key, person, collection, id, quality, created_at_ms, text, dim,"
+                                " embedding, seal, image_sha256, box_x, box_y, box_width, box_height"
+                                " FROM faces JOIN models ON models.key = faces.model WHERE person = ?1"
+                                " ORDER BY faces.key"},
         [FM_SQL_FACE_DELETE] = {"DELETE FROM faces WHERE key = ?1"},
 
         /* All collections, of which there are few, and under an index their faces that are too old. */

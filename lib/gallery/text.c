@@ -88,3 +88,27 @@ void fm_time_text(int64_t time_ms, char ret_text[32])
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
 	snprintf(ret_text, 32, "%s.%03dZ", text, (int)(clamped % 1000));
 }
+
+enum fm_status fm_time_parse(const char *text, int64_t *ret_time_ms, struct fm_error *err)
+{
+	struct tm utc = {0};
+	unsigned milliseconds;
+	char again[32];
+	int used = 0;
+
+	if (strlen(text) == 24 &&
+	        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3uZ%n", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
+	                &utc.tm_hour, &utc.tm_min, &utc.tm_sec, &milliseconds, &used) == 7 &&
+	        used == 24) {
+		utc.tm_year -= 1900;
+		utc.tm_mon -= 1;
+		int64_t time_ms = (int64_t)timegm(&utc) * 1000 + (int64_t)milliseconds;
+		/* What the calendar does not have comes back as another day. */
+		fm_time_text(time_ms, again);
+		if (strcmp(again, text) == 0) {
+			*ret_time_ms = time_ms;
+			return FM_OK;
+		}
+	}
+	return fm_fail(err, FM_E_INVALID, "\"%.32s\" is no time like 2026-11-23T01:25:26.123Z", text);
+}

@@ -121,7 +121,7 @@ def check_reply(document, described, reply):
             disagree(f"{name} has a body")
     elif media not in content:
         disagree(f"{name} is {media or 'without a type'}, not {', '.join(content)}")
-    elif media.endswith("json"):
+    elif media in ("application/json", "application/problem+json"):
         validator = Draft202012Validator(content[media]["schema"], resolver=RefResolver("", document),
                                          format_checker=FormatChecker())
         for error in validator.iter_errors(json.loads(reply["body"])):

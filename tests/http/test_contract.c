@@ -38,6 +38,9 @@ static void operations(struct test_daemon *daemon)
 		test_expect_status(test_http(daemon, "HEAD", paths[i], NULL, NULL, 0), 200, paths[i]);
 	}
 	test_expect_status(test_http(daemon, "POST", "/v1/admin/backup", NULL, "", 0), 200, "backup");
+	test_expect_status(test_get(daemon, "/v1/admin/export"), 200, "export");
+	test_expect_status(test_http(daemon, "POST", "/v1/admin/import", "application/x-ndjson", "[1]\n", 4),
+	        200, "import");
 	test_expect_problem(test_delete(daemon, "/v1/info"), 405, "method_not_allowed", "method");
 	test_expect_problem(test_get(daemon, "/nowhere"), 404, "not_found", "path");
 }

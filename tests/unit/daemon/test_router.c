@@ -52,7 +52,7 @@ Test(router, parameters_are_decoded)
 
 Test(router, unknown_paths)
 {
-	static const char *const paths[] = {"/", "", "*", "/v1", "/v1/", "/v1/people/", "/v1//people",
+	static const char *const paths[] = {"", "*", "//", "/v1", "/v1/", "/v1/people/", "/v1//people",
 	        "/healthz/", "/v1/people/1/faces/2", "/v2/people", "/V1/people",
 	        "/v1/people/1/2/3/4/5/6/7/8/9", "http://x/healthz"};
 
@@ -91,8 +91,11 @@ static bool documented(const char *text, const struct fm_route *row, const char 
 
 	snprintf(wanted, sizeof(wanted), "`%s %.*s%s%s", row->method, before, row->pattern,
 	        hole ? parameter : "", hole ? hole + 2 : "");
-	const char *found = strstr(text, wanted);
-	return found && strchr("`?", found[strlen(wanted)]);
+	for (const char *found = text; (found = strstr(found, wanted)); found++) {
+		if (strchr("`?", found[strlen(wanted)]))
+			return true;
+	}
+	return false;
 }
 
 Test(router, every_route_is_documented)
