@@ -390,7 +390,8 @@ static size_t settle(struct fm_detector *detector)
 		}
 		detector->found[kept++] = detection;
 	}
-	qsort(detector->found, kept, sizeof(*detector->found), by_falling_score);
+	if (kept) /* nothing found yet: there is no array */
+		qsort(detector->found, kept, sizeof(*detector->found), by_falling_score);
 	return kept;
 }
 
