@@ -131,11 +131,13 @@ static void expect_rates(const char *precision)
 
 Test(calibrate_command, rates_hold_for_people_left_out_in_int8)
 {
+	TEST_CTL_FIGURES();
 	expect_rates("int8");
 }
 
 Test(calibrate_command, rates_hold_for_people_left_out_in_float32)
 {
+	TEST_CTL_FIGURES();
 	expect_rates("float32");
 }
 
