@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(realpath -m "${1:-build/cache/arm64}")
 packages="libc6-dev libprotobuf-c-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libsqlite3-dev libsodium-dev nettle-dev uuid-dev
-	libinih-dev libmicrohttpd-dev libjansson-dev libsystemd-dev"
+	libinih-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libsystemd-dev libcurl4-gnutls-dev"
 packages=$(tr -s ' \t\n' ' ' <<<"$packages")
 
 ! [ "$(cat "$dir/complete" 2>/dev/null)" = "$packages" ] || exit 0
