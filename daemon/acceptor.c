@@ -1,12 +1,12 @@
 #include "daemon/acceptor.h"
 
 #include "daemon/log.h"
+#include "daemon/thread.h"
 #include "lib/base/mem.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,20 +97,14 @@ static void *acceptor_main(void *argument)
 
 static enum fm_status start(struct fm_acceptor *acceptor, struct fm_error *err)
 {
-	sigset_t all, before;
-
 	acceptor->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (acceptor->event_fd < 0)
 		return fm_fail_errno(err, errno, "cannot create an eventfd");
-	/* Signals belong to the main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&acceptor->thread, NULL, acceptor_main, acceptor);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		return fm_fail_errno(err, error, "cannot start a thread that accepts connections");
-	acceptor->running = true;
-	return FM_OK;
+	enum fm_status status = fm_thread_create(
+	        "a thread that accepts connections", acceptor_main, acceptor, &acceptor->thread, err);
+
+	acceptor->running = !status;
+	return status;
 }
 
 enum fm_status fm_acceptor_create(

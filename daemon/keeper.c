@@ -1,6 +1,7 @@
 #include "daemon/keeper.h"
 
 #include "daemon/log.h"
+#include "daemon/thread.h"
 #include "lib/base/mem.h"
 
 #include <inttypes.h>
@@ -119,13 +120,14 @@ enum fm_status fm_keeper_create(struct fm_gallery *gallery, void (*after)(void *
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&keeper->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	int errnum = pthread_create(&keeper->thread, NULL, keep, keeper);
+	enum fm_status status =
+	        fm_thread_create("a thread that keeps the gallery", keep, keeper, &keeper->thread, err);
 
-	if (errnum) {
+	if (status) {
 		pthread_cond_destroy(&keeper->changed);
 		pthread_mutex_destroy(&keeper->lock);
 		free(keeper);
-		return fm_fail_errno(err, errnum, "cannot start a thread");
+		return status;
 	}
 	*ret_keeper = keeper;
 	return FM_OK;

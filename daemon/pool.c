@@ -1,12 +1,12 @@
 #include "daemon/pool.h"
 
+#include "daemon/thread.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/cpu/cpu.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
@@ -139,21 +139,15 @@ static void *worker_main(void *argument)
 static enum fm_status start_workers(
         struct fm_pool *pool, const struct fm_pool_options *options, struct fm_error *err)
 {
-	sigset_t all, before;
-	int error = 0;
+	enum fm_status status = FM_OK;
 
-	/* Signals belong to the main thread; a new thread inherits the mask. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (size_t i = 0; !error && i < options->workers; i++) {
-		pool->workers[i] = (struct worker){.pool = pool, .resource = options->resources[i]};
-		error = pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
-		pool->started += !error;
+	for (size_t i = 0; !status && i < options->workers; i++) {
+		struct worker *worker = &pool->workers[i];
+		*worker = (struct worker){.pool = pool, .resource = options->resources[i]};
+		status = fm_thread_create("a worker", worker_main, worker, &worker->thread, err);
+		pool->started += !status;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
-		return fm_fail_errno(err, error, "cannot start %zu workers", options->workers);
-	return FM_OK;
+	return status;
 }
 
 enum fm_status fm_pool_create(

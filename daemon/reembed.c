@@ -1,6 +1,7 @@
 #include "daemon/reembed.h"
 
 #include "daemon/log.h"
+#include "daemon/thread.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/face/align.h"
@@ -388,13 +389,14 @@ static enum fm_status start_thread(
 	reembed->job = *job;
 	*job = (struct fm_job){0};
 	publish_progress(reembed, true);
-	int errnum = pthread_create(&reembed->thread, NULL, run, reembed);
+	enum fm_status status =
+	        fm_thread_create("a thread that embeds the faces anew", run, reembed, &reembed->thread, err);
 
-	if (errnum) {
+	if (status) {
 		publish_progress(reembed, false);
 		fm_serving_put(target);
 		fm_job_done(&reembed->job);
-		return fm_fail_errno(err, errnum, "cannot start a thread");
+		return status;
 	}
 	reembed->started = true;
 	return FM_OK;

@@ -28,6 +28,8 @@ def faces_of(build, photos):
     """(photo, box, five landmarks) of each face that facematchctl finds."""
     done = subprocess.run([f"{build}/facematchctl", "embed", "--models", "build/models", *photos],
                           capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"facematchctl embed of the demo photos failed: {done.stderr.strip()}")
     found = [json.loads(line) for line in done.stdout.splitlines()]
     if not found:
         raise BenchError("no face in build/demo to calibrate with: run scripts/fetch-demo-photos.sh build/demo")

@@ -111,6 +111,23 @@ Test(reload, a_request_keeps_the_settings_it_began_with)
 	test_daemon_stop(&daemon);
 }
 
+/* Only the main thread may see them: any other would end the daemon. */
+Test(reload, signals_in_quick_succession)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+
+	for (int i = 0; i < 100; i++) {
+		cr_assert_eq(kill(daemon.pid, SIGHUP), 0);
+		usleep(500);
+	}
+	test_daemon_reload(&daemon, "[match]\nfalse_match_rate = 1e-5\n", DONE);
+	/* That line may be of a signal before: the last one is answered a moment later. */
+	for (int i = 0; i < 1000 && stated_rate(&daemon) > 2e-5; i++)
+		usleep(10000);
+	cr_expect_float_eq(stated_rate(&daemon), 1e-5, 1e-12);
+	test_daemon_stop(&daemon);
+}
+
 /* The next datagram within 10 s, as a string. */
 static void take_notification(int fd, char *ret_text, size_t size)
 {
