@@ -106,14 +106,9 @@ static int bench_net_run(struct fm_call *call)
 	if (!status && layers)
 		status = fm_bench_layers(net, seconds, &bench, &err);
 	if (!status) {
-		json_t *json = report(call->operands[0], net, &bench);
-		if (as_json || !json)
-			status = fm_json_print_line(json, &err);
-		else
-			fm_json_print_table(json);
+		status = fm_json_print(report(call->operands[0], net, &bench), as_json, &err);
 		if (!as_json && bench.layer_ms)
 			print_layers(net, bench.layer_ms);
-		json_decref(json);
 	}
 	if (status)
 		fm_complain("%s", err.message);

@@ -134,12 +134,7 @@ static int bench_photo_run(struct fm_call *call)
 		status = measure(pipeline, call->operands[i], seconds, &measured, &err);
 		if (status)
 			break;
-		json_t *json = report(call->operands[i], &measured);
-		if (as_json || !json)
-			status = fm_json_print_line(json, &err);
-		else
-			fm_json_print_table(json);
-		json_decref(json);
+		status = fm_json_print(report(call->operands[i], &measured), as_json, &err);
 	}
 	if (status)
 		fm_complain("%s", err.message);

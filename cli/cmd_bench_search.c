@@ -231,12 +231,7 @@ static enum fm_status run(struct bench *bench, const char *like, bool as_json, s
 	        "fetched_per_probe", fetched, "bytes_per_face", bench->bytes_per_face, "add_us",
 	        bench->add_us, "remove_ms", bench->remove_ms);
 
-	if (as_json || !json)
-		status = fm_json_print_line(json, err);
-	else
-		fm_json_print_table(json);
-	json_decref(json);
-	return status;
+	return fm_json_print(json, as_json, err);
 }
 
 static int bench_search_run(struct fm_call *call)

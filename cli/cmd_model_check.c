@@ -100,14 +100,8 @@ static int model_check_run(struct fm_call *call)
 	enum fm_status status = load_model(call->operands[0], models_dir, precision, &model, &err);
 	if (!status)
 		status = fm_trial_run(model, trial, &err);
-	if (!status) {
-		json_t *json = describe(model, trial);
-		if (as_json || !json)
-			status = fm_json_print_line(json, &err);
-		else
-			fm_json_print_table(json);
-		json_decref(json);
-	}
+	if (!status)
+		status = fm_json_print(describe(model, trial), as_json, &err);
 	if (status)
 		fm_complain("%s", err.message);
 	return status ? FM_EXIT_FAILURE : FM_EXIT_OK;

@@ -120,3 +120,15 @@ void fm_json_print_table(const json_t *object)
 {
 	fm_json_print_columns(&object, 1);
 }
+
+enum fm_status fm_json_print(json_t *json, bool as_line, struct fm_error *err)
+{
+	enum fm_status status = FM_OK;
+
+	if (as_line || !json)
+		status = fm_json_print_line(json, err);
+	else
+		fm_json_print_table(json);
+	json_decref(json);
+	return status;
+}

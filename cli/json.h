@@ -5,6 +5,7 @@
 #include "lib/base/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* A string; bytes that are not UTF-8 (file names may hold any) become U+FFFD. NULL without memory. */
@@ -21,7 +22,9 @@ enum fm_status fm_json_write(const char *path, const json_t *json, struct fm_err
 
 /* An object's plain values (no arrays, no objects), one "key  value" a line, on stdout. */
 void fm_json_print_table(const json_t *object);
-/* The same of several objects side by side, in columns; the first has the keys. */
+/* As a line or as a table, and lets go of it. Fails as fm_json_print_line does. */
+enum fm_status fm_json_print(json_t *json, bool as_line, struct fm_error *err);
+/* The table of several objects side by side, in columns; the first has the keys. */
 void fm_json_print_columns(const json_t *const *objects, size_t count);
 
 #endif
