@@ -39,7 +39,7 @@ ONNX_PROTO_DIR ?= /usr/include/onnx
 
 # ---- what a build needs -------------------------------------------------------------------------------------------
 # Goals that do their own set-up, or need none, run on a bare machine; for the others say plainly what is missing.
-SELF_SUFFICIENT := help clean check check-arm64 check-quantized report-quantization demo models format check-format install-deps bench bench-peers bench-search bench-search-peers
+SELF_SUFFICIENT := help clean check check-cpus check-arm64 check-quantized report-quantization demo models format check-format install-deps bench bench-peers bench-search bench-search-peers
 NEEDY_GOALS     := $(filter-out $(SELF_SUFFICIENT),$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDY_GOALS),)
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(CC); \
@@ -198,7 +198,7 @@ demo-photos:
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 RUN_TESTS = scripts/run-tests.sh --logs $(B)/test-logs
 
-.PHONY: demo check tests run-tests run-unit-tests run-stress plain-tests check-quantized check-source check-isa check-arm64 check-asan check-tsan
+.PHONY: demo check tests run-tests run-unit-tests run-stress plain-tests check-quantized check-source check-isa check-cpus check-arm64 check-asan check-tsan
 demo: ## install what is missing, build, and show enrolment, search and verification on real photos
 	@scripts/install-deps.sh demo
 	@$(SUBMAKE) all models demo-photos
@@ -235,6 +235,11 @@ check-isa: tests models ## the tests again under each ISA cap that this machine 
 	   echo "== FACEMATCH_ISA=$$isa"; \
 	   FACEMATCH_ISA=$$isa FM_BUILD=$(B) $(RUN_TESTS) $(ISA_TESTS) || exit 1; \
 	 done
+
+check-cpus: ## run this build on emulated older x86 processors, without AVX too: the same bits
+	@scripts/install-deps.sh cpus
+	@$(SUBMAKE) all plain-tests models demo-photos
+	@scripts/check-cpus.sh $(B)
 
 check-arm64: ## build for aarch64 and ask it, under qemu-user, for the same bits as this machine
 	@scripts/install-deps.sh arm64

@@ -25,11 +25,12 @@ needs_of() {
 	fuzz) echo "$build clang?clang" ;;
 	valgrind) echo "$build $models curl?curl valgrind?valgrind" ;;
 	arm64) echo "$build $models gcc-aarch64-linux-gnu?aarch64-linux-gnu-gcc qemu-user?qemu-aarch64" ;;
+	cpus) echo "$build $models curl?curl qemu-user?qemu-x86_64" ;;
 	format) echo "clang-format?clang-format" ;;
 	bench) echo "$build $models python3?/usr/bin/python3" ;;
 	bench-peers) echo "$(needs_of bench) python3-opencv python3-onnx python3-numpy python3-faiss libopenblas0" ;;
 	*)
-		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz valgrind format arm64 bench bench-peers)" >&2
+		echo "install-deps.sh: unknown purpose '$1' (build models test contract demo coverage fuzz valgrind format arm64 cpus bench bench-peers)" >&2
 		exit 2
 		;;
 	esac
