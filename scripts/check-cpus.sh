@@ -70,7 +70,7 @@ embeds_as_here() {
 
 # An emulated daemon answers, and ends by SIGTERM. The threads of the emulation are given a minute.
 serves() {
-	local port= waited
+	local port='' waited
 	rm -rf "$work/port" "$work/gallery.db"*
 	qemu-x86_64 -cpu "$1" "$build/facematchd" --config /dev/null --listen 127.0.0.1:0 --port-file "$work/port" \
 		--gallery "$work/gallery.db" --models build/models 2>"$work/log" &
