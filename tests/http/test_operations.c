@@ -86,7 +86,7 @@ Test(operations, request_ids)
 	int fd = test_connect(&daemon);
 
 	test_send(fd, request, strlen(request));
-	char *text = test_receive(fd, 10);
+	char *text = test_receive(fd, NULL);
 	cr_expect(strstr(text, "X-Request-Id: mine-1\r\n"), "%s", text);
 	cr_expect(strstr(text, "\"request_id\":\"mine-1\""), "%s", text);
 	free(text);
@@ -104,7 +104,7 @@ Test(operations, pages_of_other_sites_are_refused)
 	int fd = test_connect(&daemon);
 
 	test_send(fd, request, strlen(request));
-	char *text = test_receive(fd, 10);
+	char *text = test_receive(fd, NULL);
 	cr_expect(strstr(text, "HTTP/1.1 403 "), "%s", text);
 	cr_expect(strstr(text, "urn:facematchd:forbidden"), "%s", text);
 	free(text);

@@ -40,7 +40,7 @@ static void expect_decision(const struct test_daemon *daemon, const char *decisi
 	json_decref(json);
 }
 
-Test(other_networks, serve_and_are_never_compared_with_the_default_ones, .timeout = 120)
+Test(other_networks, serve_and_are_never_compared_with_the_default_ones)
 {
 	setenv("FACEMATCH_MODELS", test_networks_begin(), 1);
 	struct test_daemon daemon = test_daemon_start(others);

@@ -82,12 +82,12 @@ static void identify_all(const char *folder)
 	test_daemon_stop(&daemon);
 }
 
-Test(shared_photos, hard_jpegs, .timeout = 300)
+Test(shared_photos, hard_jpegs)
 {
 	identify_all("hard-jpeg");
 }
 
-Test(shared_photos, no_faces, .timeout = 300)
+Test(shared_photos, no_faces)
 {
 	identify_all("no-face");
 }
@@ -138,7 +138,7 @@ static void compare_orientations(const struct test_daemon *daemon, const char *s
 	json_decref(baseline);
 }
 
-Test(shared_photos, exif_variants_give_the_baselines_face, .timeout = 300)
+Test(shared_photos, exif_variants_give_the_baselines_face)
 {
 	static const char suffix[] = "__exif8.jpg";
 	char path[1024];

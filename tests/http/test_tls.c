@@ -107,7 +107,7 @@ Test(tls, curl_verifies_and_gets_its_answer)
 	cr_expect_str_eq(output, "415");
 	/* Plain HTTP on the same port gets nothing. */
 	cr_expect_neq(
-	        shell(output, sizeof(output), "curl -sS -m 5 http://localhost:%d/v1/info", daemon.port), 0);
+	        shell(output, sizeof(output), "curl -sS -m 240 http://localhost:%d/v1/info", daemon.port), 0);
 	char *log = test_daemon_log(&daemon);
 	cr_expect(strstr(log, "listening on https://127.0.0.1:"), "%s", log);
 	free(log);
@@ -154,8 +154,9 @@ static bool serves(const struct test_daemon *daemon, const char *name)
 {
 	char output[8192];
 
-	return shell(output, sizeof(output), "curl -sS -m 5 --cacert %s/%s.pem https://localhost:%d/healthz",
-	               directory, name, daemon->port) == 0;
+	return shell(output, sizeof(output),
+	               "curl -sS -m 240 --cacert %s/%s.pem https://localhost:%d/healthz", directory, name,
+	               daemon->port) == 0;
 }
 
 Test(tls, a_reload_takes_the_renewed_certificate)
@@ -263,8 +264,9 @@ Test(tls, a_unix_socket_has_its_mode_and_stays_plain)
 	test_daemon_end(&daemon, SIGKILL);
 	cr_expect_eq(access(path, F_OK), 0);
 	test_daemon_spawn(&daemon, arguments);
-	for (int i = 0; i < 500 && shell(output, sizeof(output),
-	                                   "curl -sSf --unix-socket %s http://localhost/readyz", path) != 0;
+	for (int i = 0; i < TEST_PATIENCE_S * 50 &&
+	                shell(output, sizeof(output), "curl -sSf --unix-socket %s http://localhost/readyz",
+	                        path) != 0;
 	        i++)
 		usleep(20000);
 	cr_expect(strstr(output, "ready"), "%s", output);
@@ -304,7 +306,7 @@ Test(tls, sockets_of_systemd)
 	}
 	/* It waits in the queue until the daemon is there. */
 	int status = shell(output, sizeof(output),
-	        "curl -sS --retry 20 --retry-delay 1 -m 60 --unix-socket %s http://localhost/v1/info",
+	        "curl -sS --retry 200 --retry-delay 1 -m 240 --unix-socket %s http://localhost/v1/info",
 	        address.sun_path);
 	cr_expect_eq(status, 0, "%s", output);
 	cr_expect(strstr(output, "\"version\""), "%s", output);

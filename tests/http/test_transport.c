@@ -4,7 +4,6 @@
 #include "tests/support/photo.h"
 
 #include <criterion/criterion.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,39 +19,16 @@ static struct test_bytes small_photo(void)
 	return png;
 }
 
-/* What comes within the time, up to and with the text; the connection stays. */
-static void expect_until(int fd, const char *wanted, const char *what)
-{
-	char text[8192];
-	size_t used = 0;
-
-	text[0] = '\0';
-	while (!strstr(text, wanted)) {
-		struct pollfd waiting = {.fd = fd, .events = POLLIN};
-		ssize_t length =
-		        poll(&waiting, 1, 20000) > 0 ? recv(fd, text + used, sizeof(text) - 1 - used, 0) : 0;
-		cr_assert_gt(length, 0, "%s: \"%s\" does not come after: %s", what, wanted, text);
-		used += (size_t)length;
-		text[used] = '\0';
-	}
-}
-
 Test(transport, a_client_that_asks_first_is_told_to_go_on)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
 	struct test_bytes photo = small_photo();
-	char head[256];
 	int fd = test_connect(&daemon);
 
-	snprintf(head, sizeof(head),
-	        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-	        "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
-	        photo.length);
 	for (int i = 0; i < 2; i++) {
-		test_send(fd, head, strlen(head));
-		expect_until(fd, "HTTP/1.1 100 Continue\r\n\r\n", "before the body");
+		test_begin_photo(fd, "/v1/detect", "image/png", photo.length);
 		test_send(fd, photo.data, photo.length);
-		expect_until(fd, "\"faces\":", "after it");
+		test_expect_until(fd, "\"faces\":", "after it");
 	}
 	close(fd);
 	test_bytes_done(&photo);
@@ -80,18 +56,18 @@ Test(transport, chunks_heads_and_photos_take_turns_on_one_connection)
 			at += piece;
 		}
 		test_send(fd, "0\r\nX-Trailer: 1\r\n\r\n", 19);
-		expect_until(fd, "\"faces\":[]}", "chunked");
+		test_expect_until(fd, "\"faces\":[]}", "chunked");
 
 		snprintf(head, sizeof(head), "HEAD /v1/info HTTP/1.1\r\nHost: localhost\r\n\r\n");
 		test_send(fd, head, strlen(head));
-		expect_until(fd, "\r\n\r\n", "HEAD");
+		test_expect_until(fd, "\r\n\r\n", "HEAD");
 		snprintf(head, sizeof(head),
 		        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
 		        "Content-Length: %zu\r\n\r\n",
 		        photo.length);
 		test_send(fd, head, strlen(head));
 		test_send(fd, photo.data, photo.length);
-		expect_until(fd, "\"faces\":[]}", "with a length");
+		test_expect_until(fd, "\"faces\":[]}", "with a length");
 	}
 	close(fd);
 	test_bytes_done(&photo);
@@ -114,7 +90,7 @@ Test(transport, a_half_closed_connection_gets_its_reply)
 	test_send(fd, head, strlen(head));
 	test_send(fd, photo.data, photo.length);
 	shutdown(fd, SHUT_WR);
-	char *text = test_receive(fd, 60);
+	char *text = test_receive(fd, NULL);
 	cr_expect_eq(strncmp(text, "HTTP/1.1 200 ", 13), 0, "%s", text);
 	free(text);
 	close(fd);
@@ -130,7 +106,7 @@ Test(transport, http_1_0)
 	int fd = test_connect(&daemon);
 
 	test_send(fd, request, strlen(request));
-	char *text = test_receive(fd, 10);
+	char *text = test_receive(fd, NULL);
 	cr_expect(strstr(text, " 200 OK\r\n") && strstr(text, "\"version\""), "%s", text);
 	free(text);
 	close(fd);

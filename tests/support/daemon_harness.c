@@ -15,10 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATH_BYTES      512
-#define START_TIMEOUT_S 60 /* under sanitizers, on a machine that runs other tests */
-#define END_TIMEOUT_S   30
-#define LOG_TIMEOUT_S   10
+#define PATH_BYTES 512
 
 /* ---- the process ---- */
 
@@ -64,8 +61,11 @@ static void write_settings(const struct test_daemon *daemon, const char *setting
 	file_in(daemon, "facematchd.conf", path);
 	FILE *file = fopen(path, "we");
 	cr_assert_not_null(file);
-	/* One worker, unless the test asks for more: tests run beside each other. */
-	fprintf(file, "%s\n", settings && strstr(settings, "[workers]") ? "" : "[workers]\ncount = 1");
+	/* One worker, unless the test asks for more: tests run beside each other, and so have patience. */
+	fprintf(file, "%s\n",
+	        settings && strstr(settings, "[workers]")
+	                ? ""
+	                : "[workers]\ncount = 1\nqueue_timeout_ms = 600000");
 	fprintf(file, "%s\n", settings ? settings : "");
 	fclose(file);
 }
@@ -125,7 +125,7 @@ static void launch(struct test_daemon *daemon)
 			if (read)
 				return;
 		}
-		if (waitpid(daemon->pid, &status, WNOHANG) != 0 || waited_ms > START_TIMEOUT_S * 1000) {
+		if (waitpid(daemon->pid, &status, WNOHANG) != 0 || waited_ms > TEST_PATIENCE_S * 1000) {
 			char *text = test_daemon_log(daemon);
 			cr_assert_fail("facematchd did not start: %s", text);
 		}
@@ -161,7 +161,7 @@ int test_daemon_end(struct test_daemon *daemon, int signal)
 	if (signal)
 		kill(daemon->pid, signal);
 	for (int waited_ms = 0; waitpid(daemon->pid, &status, WNOHANG) == 0; waited_ms += 5) {
-		if (waited_ms > END_TIMEOUT_S * 1000) {
+		if (waited_ms > TEST_PATIENCE_S * 1000) {
 			kill(daemon->pid, SIGKILL);
 			cr_assert_fail("facematchd did not end");
 		}
@@ -205,7 +205,7 @@ char *test_daemon_log(const struct test_daemon *daemon)
 
 void test_daemon_wait_for_log(const struct test_daemon *daemon, const char *wanted)
 {
-	for (int waited_ms = 0; waited_ms < LOG_TIMEOUT_S * 1000; waited_ms += 10) {
+	for (int waited_ms = 0; waited_ms < TEST_PATIENCE_S * 1000; waited_ms += 10) {
 		char *text = test_daemon_log(daemon);
 		bool found = strstr(text, wanted) != NULL;
 		free(text);
@@ -235,7 +235,7 @@ void test_daemon_reload(struct test_daemon *daemon, const char *settings, const 
 	write_settings(daemon, settings);
 	kill(daemon->pid, SIGHUP);
 	for (int waited_ms = 0; count_in_log(daemon, wanted) == before; waited_ms += 10) {
-		char *text = waited_ms > LOG_TIMEOUT_S * 1000 ? test_daemon_log(daemon) : NULL;
+		char *text = waited_ms > TEST_PATIENCE_S * 1000 ? test_daemon_log(daemon) : NULL;
 		cr_assert_null(text, "after SIGHUP the log does not say \"%s\": %s", wanted, text);
 		sleep_ms(10);
 	}

@@ -66,7 +66,7 @@ static CURL *begin(const struct test_daemon *daemon, const char *method, const c
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TEST_PATIENCE_S);
 	if (strcmp(method, "HEAD") == 0)
 		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
 	else
@@ -271,19 +271,41 @@ void test_send(int fd, const void *bytes, size_t length)
 	}
 }
 
-char *test_receive(int fd, int seconds)
+char *test_receive(int fd, const char *wanted)
 {
 	struct text text = {0};
 	char bytes[4096];
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
 
-	while (poll(&wait, 1, seconds * 1000) > 0) {
+	while (!wanted || !text.data || !strstr(text.data, wanted)) {
+		if (poll(&wait, 1, TEST_PATIENCE_S * 1000) <= 0)
+			break;
 		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 		if (n <= 0)
 			break;
 		collect(bytes, 1, (size_t)n, &text);
 	}
 	return text.data ? text.data : strdup("");
+}
+
+void test_expect_until(int fd, const char *wanted, const char *what)
+{
+	char *text = test_receive(fd, wanted);
+
+	cr_assert(strstr(text, wanted), "%s: \"%s\" does not come after: %s", what, wanted, text);
+	free(text);
+}
+
+void test_begin_photo(int fd, const char *path, const char *type, size_t length)
+{
+	char head[512];
+
+	snprintf(head, sizeof(head),
+	        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n"
+	        "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
+	        path, type, length);
+	test_send(fd, head, strlen(head));
+	test_expect_until(fd, "HTTP/1.1 100 Continue\r\n\r\n", "before the body");
 }
 
 /* ---- checks ---- */

@@ -47,10 +47,16 @@ struct test_reply test_form(
 struct test_reply test_chunked(const struct test_daemon *daemon, const char *path, const char *content_type,
         const void *body, size_t length, size_t piece);
 
-/* A connected socket, and what comes back on it until it closes or `seconds` pass. free() the text. */
+/* A connected socket, and what comes back on it until it closes or until the text is among it, where that is
+ * not NULL: a connection that stays open needs one. free() the text. */
 int test_connect(const struct test_daemon *daemon);
 void test_send(int fd, const void *bytes, size_t length);
-char *test_receive(int fd, int seconds);
+char *test_receive(int fd, const char *wanted);
+/* The same; aborts the test when it does not come. */
+void test_expect_until(int fd, const char *wanted, const char *what);
+/* Begins to post a photo of so many bytes and returns when the daemon has said "100 Continue": from then on
+ * it has the request and waits for the body, which the caller sends. */
+void test_begin_photo(int fd, const char *path, const char *type, size_t length);
 
 /*
  * Checks a problem: status, media type, and every member of the body; X-Request-Id is the body's request_id.

@@ -11,7 +11,7 @@
 
 static const struct fm_image_limits limits = {.pixels_max = 1 << 20, .side_max_px = 4096};
 
-Test(crop, is_as_good_as_the_photo, .timeout = 120)
+Test(crop, is_as_good_as_the_photo)
 {
 	struct fm_models_options options = fm_models_defaults;
 	struct fm_models *models = NULL;

@@ -35,7 +35,7 @@ static void teardown(void)
 	test_networks_end();
 }
 
-TestSuite(families, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(families, .init = setup, .fini = teardown);
 
 static void use(const char *embedding, enum fm_precision precision)
 {

@@ -31,7 +31,7 @@ static void teardown(void)
 	test_networks_end();
 }
 
-TestSuite(no_face, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(no_face, .init = setup, .fini = teardown);
 
 static size_t count_faces(struct fm_pipeline *pipeline, const char *path)
 {

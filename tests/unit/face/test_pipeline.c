@@ -63,7 +63,7 @@ static void teardown(void)
 	fm_models_free(models);
 }
 
-TestSuite(pipeline, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(pipeline, .init = setup, .fini = teardown);
 
 static struct test_bytes read_photo(const char *path)
 {

@@ -42,7 +42,7 @@ static void teardown(void)
 	test_networks_end();
 }
 
-TestSuite(quality_photos, .init = setup, .fini = teardown, .timeout = 600);
+TestSuite(quality_photos, .init = setup, .fini = teardown);
 
 /* ---- ways to spoil a photo ---- */
 

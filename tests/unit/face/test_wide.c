@@ -41,7 +41,7 @@ static void teardown(void)
 	fm_model_free(model);
 }
 
-TestSuite(wide, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(wide, .init = setup, .fini = teardown);
 
 /* Every candidate of a picture, whatever its score, in the order of the anchors. */
 static size_t look(const struct fm_net *net, const struct fm_model *as, const float *input,

@@ -33,7 +33,7 @@ static void teardown(void)
 	test_networks_end();
 }
 
-TestSuite(yunet, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(yunet, .init = setup, .fini = teardown);
 
 /* [0] the default networks, [1] YuNet by itself. */
 static void use(const char *detection)

@@ -236,7 +236,7 @@ static enum fm_status load_block(void *context, const struct fm_embedding_owner 
 	return status;
 }
 
-Test(changes, every_embedding_is_loaded_once, .timeout = 60)
+Test(changes, every_embedding_is_loaded_once)
 {
 	static struct loaded loaded = {.lock = PTHREAD_MUTEX_INITIALIZER};
 	char ids[LOADED_MAX][FM_UUID_TEXT];

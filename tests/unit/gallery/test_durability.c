@@ -107,7 +107,7 @@ static void expect_receipts(const struct receipt *receipts, size_t count)
 	}
 }
 
-Test(durability, what_was_acknowledged_survives_kill_9, .timeout = 300)
+Test(durability, what_was_acknowledged_survives_kill_9)
 {
 	static struct receipt receipts[RECEIPTS_MAX];
 	size_t total = 0;
@@ -127,8 +127,11 @@ Test(durability, what_was_acknowledged_survives_kill_9, .timeout = 300)
 			be_killed(pipes[1], round);
 		}
 		close(pipes[1]);
-		/* The first receipt says that it is at work; the nap ends somewhere inside a transaction. */
-		cr_assert_eq(read(pipes[0], &receipts[count++], sizeof(*receipts)), sizeof(*receipts));
+		/* The first receipts say that it is at work; the nap ends somewhere inside a transaction. */
+		while (count < 1 + round % 10) {
+			cr_assert_eq(read(pipes[0], &receipts[count], sizeof(*receipts)), sizeof(*receipts));
+			count++;
+		}
 		nanosleep(&nap, NULL);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
@@ -234,7 +237,7 @@ static size_t fill_up(const char *name, int64_t person_key)
 }
 
 /* To forget must work when there is no room for anything else. */
-Test(durability, a_full_disk_does_not_stop_deletions, .timeout = 60)
+Test(durability, a_full_disk_does_not_stop_deletions)
 {
 	struct fm_collection collection;
 	char filler[160];
@@ -273,7 +276,7 @@ Test(durability, a_full_disk_does_not_stop_deletions, .timeout = 60)
 	close_gallery();
 }
 
-Test(durability, a_read_only_file_system_is_told_and_outlived, .timeout = 60)
+Test(durability, a_read_only_file_system_is_told_and_outlived)
 {
 	struct fm_person person;
 	char id[FM_UUID_TEXT];
@@ -298,7 +301,7 @@ Test(durability, a_read_only_file_system_is_told_and_outlived, .timeout = 60)
 
 /* ---- deletion -------------------------------------------------------------------------------- */
 
-Test(durability, deleted_embeddings_leave_the_files, .timeout = 60)
+Test(durability, deleted_embeddings_leave_the_files)
 {
 	enum { PEOPLE = 40, FACES = 5 };
 	static char people[PEOPLE][FM_UUID_TEXT], faces[PEOPLE][FACES][FM_UUID_TEXT];
@@ -411,7 +414,7 @@ static enum fm_status visit_slowly(void *context, int64_t collection, int64_t pe
 	return FM_OK;
 }
 
-Test(durability, a_long_read_delays_erasure_to_its_end, .timeout = 60)
+Test(durability, a_long_read_delays_erasure_to_its_end)
 {
 	char ids[4][FM_UUID_TEXT];
 	struct long_read reading = {.face_id = ids[1]};

@@ -20,7 +20,7 @@ static void remove_faulty_directory(void)
 	remove_directory();
 }
 
-TestSuite(faults, .init = make_faulty_directory, .fini = remove_faulty_directory, .timeout = 300);
+TestSuite(faults, .init = make_faulty_directory, .fini = remove_faulty_directory);
 
 /* ---- what is done, and what must be true ------------------------------------------------------------------
  */

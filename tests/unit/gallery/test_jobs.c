@@ -36,7 +36,7 @@ static void done(void)
 	close_gallery();
 }
 
-TestSuite(jobs, .init = make_directory, .fini = remove_directory, .timeout = 60);
+TestSuite(jobs, .init = make_directory, .fini = remove_directory);
 
 /* Brings over the next faces but every tenth, which has no crop. Returns how many were gone through. */
 static size_t batch(struct fm_job *job)

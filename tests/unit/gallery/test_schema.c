@@ -366,7 +366,7 @@ Test(schema, embeddings_are_checked_on_the_way_out)
 }
 
 /* Another program that holds the write lock: wait, then say so. */
-Test(schema, a_locked_gallery_is_busy, .timeout = 20)
+Test(schema, a_locked_gallery_is_busy)
 {
 	struct fm_person person;
 	sqlite3 *other;

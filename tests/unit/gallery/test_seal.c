@@ -29,7 +29,7 @@ static void make_files(void)
 	snprintf(key_file, sizeof(key_file), "%s/key", directory);
 }
 
-TestSuite(seal, .init = make_files, .fini = remove_directory, .timeout = 60);
+TestSuite(seal, .init = make_files, .fini = remove_directory);
 
 static void open_with(const char *keys)
 {

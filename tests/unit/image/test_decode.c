@@ -1,7 +1,7 @@
 #include "tests/unit/image/decoding.h"
 
 #include <limits.h>
-#include <time.h>
+#include <sys/resource.h>
 
 #include "lib/base/banned.h"
 
@@ -242,12 +242,12 @@ Test(limits, sizes_are_refused_by_the_header)
 	const struct test_bytes *photos[] = {&jpeg, &png, &webp, &largest};
 	struct fm_image_info info;
 	struct fm_image image;
-	struct timespec start, end;
+	struct rusage before, after;
 
 	test_jpeg_claim(&jpeg, 60000, 60000);
 	test_png_claim(&png, 60000, 60000);
 	test_jpeg_claim(&largest, 65535, 65535);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	getrusage(RUSAGE_SELF, &before);
 	for (size_t i = 0; i < FM_ARRAY_SIZE(photos); i++) {
 		const struct test_bytes *photo = photos[i];
 		struct fm_image_rect rect = {0, 0, 8, 8}, actual;
@@ -259,8 +259,8 @@ Test(limits, sizes_are_refused_by_the_header)
 		                     photo->data, photo->length, &limits, 1, &rect, &image, &actual, NULL),
 		        FM_E_TOO_LARGE);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	cr_expect_lt((end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000, 500);
+	getrusage(RUSAGE_SELF, &after);
+	cr_expect_lt(after.ru_maxrss - before.ru_maxrss, 16 << 10, "KiB: they are refused by their headers");
 }
 
 Test(limits, hold_to_the_pixel)
@@ -318,7 +318,7 @@ static uint32_t next_random(uint32_t *state)
 	return *state;
 }
 
-Test(damage, random_bit_flips_decode_or_fail_in_bounded_time)
+Test(damage, random_bit_flips_decode_or_fail)
 {
 	fm_cleanup(fm_image_done) struct fm_image scene = test_scene(WIDTH, HEIGHT);
 	struct fm_image_limits small = {.pixels_max = 100000, .side_max_px = 1000};
@@ -329,11 +329,9 @@ Test(damage, random_bit_flips_decode_or_fail_in_bounded_time)
 	        test_png_rgb(&scene), test_webp_lossless(&scene), test_webp_lossy(&scene, 80),
 	        test_webp_animation(&scene, 2, 2, 200, 200), oriented_photo(&scene, 6, JPEG_FILE),
 	        oriented_photo(&scene, 8, WEBP_FILE)};
-	struct timespec start, end;
 	uint32_t state = 20240229;
 	int decoded = 0, refused = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (size_t i = 0; i < FM_ARRAY_SIZE(photos); i++) {
 		for (int trial = 0; trial < 150; trial++) {
 			uint8_t *copy = malloc(photos[i].length);
@@ -359,8 +357,6 @@ Test(damage, random_bit_flips_decode_or_fail_in_bounded_time)
 		}
 		test_bytes_done(&photos[i]);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &end);
 	cr_expect_gt(decoded, 100);
 	cr_expect_gt(refused, 100);
-	cr_expect_lt(end.tv_sec - start.tv_sec, 60);
 }

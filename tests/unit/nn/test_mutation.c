@@ -1,7 +1,7 @@
 /*
  * Models damaged in every way, and memory that ends anywhere: refused, never a crash. make check-asan runs
- * this too. No test here has a timeout: Criterion 2.4.1 leaks in its runner when tests with different ones
- * overlap.
+ * this too. No test anywhere has a timeout of Criterion's: 2.4.1 leaks in its runner when tests with
+ * different ones overlap; scripts/run-tests.sh has one for each program.
  */
 #include "tests/unit/nn/specimens.h"
 

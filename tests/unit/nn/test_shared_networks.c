@@ -136,7 +136,7 @@ static void compare(const struct network *n, const struct fm_net *net, const flo
 }
 
 /* The quantized one too: it computes the same integers. */
-Test(shared_networks, float32_agrees_with_onnx_runtime, .timeout = 120)
+Test(shared_networks, float32_agrees_with_onnx_runtime)
 {
 	const char *directory = getenv("FM_REFERENCE_INPUTS");
 
@@ -158,7 +158,7 @@ Test(shared_networks, float32_agrees_with_onnx_runtime, .timeout = 120)
 	}
 }
 
-Test(shared_networks, the_same_bits_under_every_isa, .timeout = 240)
+Test(shared_networks, the_same_bits_under_every_isa)
 {
 	skip_without_data();
 	for (size_t i = 0; i < NETWORKS; i++)
@@ -195,7 +195,7 @@ Test(shared_networks, the_same_bits_under_every_isa, .timeout = 240)
  * fr_feature_qdq is left out: node by node its products are float32, and where a sum lies at a half the other
  * integer sends the rest of the network another way.
  */
-Test(shared_networks, fusion_changes_nothing, .timeout = 120)
+Test(shared_networks, fusion_changes_nothing)
 {
 	skip_without_data();
 	for (size_t i = 0; i < NETWORKS - 1; i++) {
@@ -218,7 +218,7 @@ Test(shared_networks, fusion_changes_nothing, .timeout = 120)
 	}
 }
 
-Test(shared_networks, int8_keeps_the_direction, .timeout = 120)
+Test(shared_networks, int8_keeps_the_direction)
 {
 	skip_without_data();
 	for (size_t i = 0; i < NETWORKS; i++) {
