@@ -36,8 +36,11 @@ struct fm_reembed {
 	pthread_cond_t changed;
 	bool stop;
 	bool busy;    /* a job or a rollback */
+	bool ending;  /* the job stands as ended in the gallery, or is about to: the thread is soon done */
 	bool started; /* the thread is to be joined */
 	pthread_t thread;
+	char job_id[FM_UUID_TEXT]; /* that the thread works on, or "" */
+	bool cancelled;            /* it was */
 	struct fm_reembed_progress progress;
 
 	/* The thread's own. */
@@ -84,16 +87,16 @@ static double now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* True when it is time to end. */
+/* True when it is time to end: the daemon stops, or the job was cancelled. */
 static bool wait_until(struct fm_reembed *reembed, double until_s)
 {
 	const struct timespec until = {
 	        .tv_sec = (time_t)until_s, .tv_nsec = (long)((until_s - floor(until_s)) * 1e9)};
 
 	pthread_mutex_lock(&reembed->lock);
-	while (!reembed->stop && now_s() < until_s)
+	while (!reembed->stop && !reembed->cancelled && now_s() < until_s)
 		pthread_cond_timedwait(&reembed->changed, &reembed->lock, &until);
-	bool stop = reembed->stop;
+	bool stop = reembed->stop || reembed->cancelled;
 
 	pthread_mutex_unlock(&reembed->lock);
 	return stop;
@@ -211,7 +214,7 @@ static enum fm_status run_batch(struct fm_reembed *reembed, struct kitchen *kitc
 	if (status)
 		return status;
 	if (stop)
-		return fm_fail(err, FM_E_CANCELLED, "the daemon stops");
+		return fm_fail(err, FM_E_CANCELLED, "the daemon stops, or the job was cancelled");
 	publish_progress(reembed, true);
 	*ret_count = found;
 	return FM_OK;
@@ -242,6 +245,14 @@ static enum fm_status check_result(struct fm_reembed *reembed, struct fm_error *
 	return status;
 }
 
+/* Before the gallery says that the job has ended: who reads that there finds the thread about to end, too. */
+static void announce_end(struct fm_reembed *reembed)
+{
+	pthread_mutex_lock(&reembed->lock);
+	reembed->ending = true;
+	pthread_mutex_unlock(&reembed->lock);
+}
+
 /* Fills the target's index, then lets it serve; `kitchen` NULL: without a look at who came meanwhile. */
 static enum fm_status take_over(struct fm_reembed *reembed, struct fm_serving *target,
         struct kitchen *kitchen, const char *job_id, struct fm_error *err)
@@ -256,6 +267,8 @@ static enum fm_status take_over(struct fm_reembed *reembed, struct fm_serving *t
 	pthread_rwlock_wrlock(&app->enrolling);
 	if (!status && kitchen)
 		status = run_batches(reembed, kitchen, false, err);
+	if (!status && job_id)
+		announce_end(reembed);
 	if (!status)
 		status = fm_gallery_models_choose(
 		        app->gallery, fm_serving_model(target), target->models->embedding->dim, job_id, err);
@@ -286,6 +299,7 @@ static enum fm_status bring_over(struct fm_reembed *reembed, struct fm_error *er
 	if (target != current)
 		return take_over(reembed, target, &kitchen, reembed->job.id, err);
 	/* It serves already, and was told of each face. */
+	announce_end(reembed);
 	status = fm_gallery_models_choose(reembed->app->gallery, fm_serving_model(target),
 	        target->models->embedding->dim, reembed->job.id, err);
 	fm_app_count_unsearched(reembed->app);
@@ -298,6 +312,7 @@ static void tell_end(struct fm_reembed *reembed, enum fm_status status, const st
 	char done[24], skipped[24];
 	struct fm_error err;
 
+	announce_end(reembed);
 	snprintf(done, sizeof(done), "%" PRId64, job->done);
 	snprintf(skipped, sizeof(skipped), "%" PRId64, job->skipped);
 	if (!status) {
@@ -329,16 +344,21 @@ static void *run(void *context)
 	reembed->target = NULL;
 	fm_job_done(&reembed->job);
 	pthread_mutex_lock(&reembed->lock);
-	reembed->busy = false;
+	reembed->job_id[0] = '\0';
+	reembed->busy = reembed->ending = reembed->cancelled = false;
+	pthread_cond_broadcast(&reembed->changed);
 	pthread_mutex_unlock(&reembed->lock);
 	return NULL;
 }
 
 /* ---- beginning and ending ---- */
 
+/* Who has seen a job end may begin the next one: for its thread's last steps this waits. */
 static enum fm_status claim(struct fm_reembed *reembed, struct fm_error *err)
 {
 	pthread_mutex_lock(&reembed->lock);
+	while (reembed->ending)
+		pthread_cond_wait(&reembed->changed, &reembed->lock);
 	bool busy = reembed->busy;
 	reembed->busy = true;
 	pthread_mutex_unlock(&reembed->lock);
@@ -389,11 +409,17 @@ static enum fm_status start_thread(
 	reembed->job = *job;
 	*job = (struct fm_job){0};
 	publish_progress(reembed, true);
+	pthread_mutex_lock(&reembed->lock);
+	snprintf(reembed->job_id, sizeof(reembed->job_id), "%s", reembed->job.id);
+	pthread_mutex_unlock(&reembed->lock);
 	enum fm_status status =
 	        fm_thread_create("a thread that embeds the faces anew", run, reembed, &reembed->thread, err);
 
 	if (status) {
 		publish_progress(reembed, false);
+		pthread_mutex_lock(&reembed->lock);
+		reembed->job_id[0] = '\0';
+		pthread_mutex_unlock(&reembed->lock);
 		fm_serving_put(target);
 		fm_job_done(&reembed->job);
 		return status;
@@ -443,6 +469,28 @@ enum fm_status fm_reembed_start(struct fm_reembed *reembed, struct fm_job *ret_j
 		fm_log(FM_LOG_INFO, "bringing faces over to another network", "model", ret_job->model, "job",
 		        ret_job->id, NULL);
 	return status;
+}
+
+enum fm_status fm_reembed_cancel(struct fm_reembed *reembed, const char *job_id, struct fm_error *err)
+{
+	enum fm_status status = fm_gallery_job_end(reembed->app->gallery, job_id, "cancelled", NULL, err);
+
+	if (status)
+		return status;
+	pthread_mutex_lock(&reembed->lock);
+	if (strcmp(reembed->job_id, job_id) == 0) {
+		reembed->ending = reembed->cancelled = true;
+		pthread_cond_broadcast(&reembed->changed);
+	}
+	pthread_mutex_unlock(&reembed->lock);
+	return FM_OK;
+}
+
+void fm_reembed_job(struct fm_reembed *reembed, char ret_job_id[FM_UUID_TEXT])
+{
+	pthread_mutex_lock(&reembed->lock);
+	snprintf(ret_job_id, FM_UUID_TEXT, "%s", reembed->job_id);
+	pthread_mutex_unlock(&reembed->lock);
 }
 
 static enum fm_status rollback(struct fm_reembed *reembed, struct fm_error *err)
@@ -540,7 +588,7 @@ void fm_reembed_free(struct fm_reembed *reembed)
 		return;
 	pthread_mutex_lock(&reembed->lock);
 	reembed->stop = true;
-	pthread_cond_signal(&reembed->changed);
+	pthread_cond_broadcast(&reembed->changed);
 	pthread_mutex_unlock(&reembed->lock);
 	if (reembed->started)
 		pthread_join(reembed->thread, NULL);

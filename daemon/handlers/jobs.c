@@ -7,16 +7,22 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/banned.h"
 
 #define PAGE_MAX     1000
 #define PAGE_DEFAULT 100
 
-static json_t *shape_job(const struct fm_job *job)
+/* `at_work` is the id of the job that was at work before this one was read: done means that its network
+ * serves. */
+static json_t *shape_job(const struct fm_job *job, const char *at_work)
 {
+	bool done_soon = strcmp(job->state, "done") == 0 && strcmp(job->id, at_work) == 0;
+	const char *state = done_soon ? "running" : job->state;
+
 	return json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:s?, s:s, s:s}", "id", job->id, "kind",
-	        job->kind, "state", job->state, "model", job->model[0] ? job->model : NULL, "done",
+	        job->kind, "state", state, "model", job->model[0] ? job->model : NULL, "done",
 	        (json_int_t)job->done, "skipped", (json_int_t)job->skipped, "total", (json_int_t)job->total,
 	        "error", job->error, "created_at", job->created_at, "updated_at", job->updated_at);
 }
@@ -29,7 +35,7 @@ enum fm_problem fm_handle_reembed(struct fm_exchange *exchange, struct fm_error 
 	if (status)
 		return fm_problem_of(status);
 	fm_reply_header(&exchange->reply, "Location", "/v1/admin/jobs/%s", job.id);
-	return fm_common_reply(exchange, 202, json_pack("{s:o}", "job", shape_job(&job)), err);
+	return fm_common_reply(exchange, 202, json_pack("{s:o}", "job", shape_job(&job, job.id)), err);
 }
 
 /* The models that were chosen, and how many faces the one in use cannot find. */
@@ -79,6 +85,9 @@ enum fm_problem fm_handle_jobs_list(struct fm_exchange *exchange, struct fm_erro
 {
 	fm_cleanup(jobs_done) struct jobs jobs = {0};
 	json_t *gallery = NULL;
+	char at_work[FM_UUID_TEXT];
+
+	fm_reembed_job(exchange->app->reembed, at_work);
 	enum fm_status status =
 	        fm_gallery_job_list(exchange->app->gallery, PAGE_DEFAULT, &jobs.list, &jobs.count, err);
 
@@ -89,7 +98,7 @@ enum fm_problem fm_handle_jobs_list(struct fm_exchange *exchange, struct fm_erro
 	json_t *array = json_array();
 
 	for (size_t i = 0; array && i < jobs.count; i++)
-		json_array_append_new(array, shape_job(&jobs.list[i]));
+		json_array_append_new(array, shape_job(&jobs.list[i], at_work));
 	return fm_common_reply(
 	        exchange, 200, json_pack("{s:o, s:o}", "jobs", array, "gallery", gallery), err);
 }
@@ -99,21 +108,21 @@ enum fm_problem fm_handle_job_get(struct fm_exchange *exchange, struct fm_error 
 	fm_cleanup(fm_job_done) struct fm_job job = {0};
 	char id[FM_UUID_TEXT];
 	enum fm_problem problem = fm_common_id(exchange, 0, "job", id, err);
+	char at_work[FM_UUID_TEXT];
 
+	fm_reembed_job(exchange->app->reembed, at_work);
 	if (!problem)
 		problem = fm_problem_of(fm_gallery_job_get(exchange->app->gallery, id, &job, err));
-	return problem ? problem : fm_common_reply(exchange, 200, shape_job(&job), err);
+	return problem ? problem : fm_common_reply(exchange, 200, shape_job(&job, at_work), err);
 }
 
-/* The thread that works on it learns of it with its next transaction. */
 enum fm_problem fm_handle_job_cancel(struct fm_exchange *exchange, struct fm_error *err)
 {
 	char id[FM_UUID_TEXT];
 	enum fm_problem problem = fm_common_id(exchange, 0, "job", id, err);
 
 	if (!problem)
-		problem =
-		        fm_problem_of(fm_gallery_job_end(exchange->app->gallery, id, "cancelled", NULL, err));
+		problem = fm_problem_of(fm_reembed_cancel(exchange->app->reembed, id, err));
 	if (!problem)
 		fm_reply_no_content(&exchange->reply);
 	return problem;

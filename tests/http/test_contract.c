@@ -127,6 +127,31 @@ static void people(struct test_daemon *daemon, const char *photo, size_t length)
 	test_expect_problem(test_get(daemon, path), 404, "not_found", "gone");
 }
 
+/* The one face of the gallery so many times more, so that a job at a face a second lasts while it is looked
+ * at. */
+static void multiply_the_face(struct test_daemon *daemon, unsigned times)
+{
+	struct test_reply reply = test_get(daemon, "/v1/admin/export");
+	const char *face = strstr(reply.body, "{\"face\":");
+	size_t length = face ? strcspn(face, "\n") + 1 : 0, used = 0;
+	fm_autofree char *lines = malloc(length * times + 1);
+
+	cr_assert(face && lines, "%s", reply.body);
+	for (unsigned i = 0; i < times; i++, used += length) {
+		char digits[9], *line = memcpy(lines + used, face, length);
+		lines[used + length] = '\0';
+		snprintf(digits, sizeof(digits), "%08x", i);
+		memcpy(strstr(line, "\"id\":\"") + strlen("\"id\":\""), digits, 8);
+		memcpy(strstr(line, "\"image_sha256\":\"") + strlen("\"image_sha256\":\""), digits, 8);
+	}
+	test_reply_done(&reply);
+	json_t *json = test_take_json(
+	        test_http(daemon, "POST", "/v1/admin/import", "application/x-ndjson", lines, used), 200,
+	        "import");
+	cr_assert_eq(json_integer_value(json_object_get(json, "faces")), times);
+	json_decref(json);
+}
+
 static void wait_until_done(const struct test_daemon *daemon, const char *job)
 {
 	for (int waited_ms = 0;; waited_ms += 20) {
@@ -135,7 +160,7 @@ static void wait_until_done(const struct test_daemon *daemon, const char *job)
 		json_decref(json);
 		if (done)
 			return;
-		cr_assert_lt(waited_ms, 30000, "the job does not end");
+		cr_assert_lt(waited_ms, TEST_PATIENCE_S * 1000, "the job does not end");
 		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 	}
 }
@@ -145,6 +170,7 @@ static void another_network(struct test_daemon *daemon, const char *settings)
 {
 	char job[96], path[128];
 
+	multiply_the_face(daemon, 30);
 	test_expect_status(test_get(daemon, "/v1/admin/jobs"), 200, "jobs");
 	test_expect_problem(test_http(daemon, "POST", "/v1/admin/rollback", NULL, "", 0), 409, "conflict",
 	        "nowhere to go");
@@ -155,7 +181,6 @@ static void another_network(struct test_daemon *daemon, const char *settings)
 	test_expect_status(reply, 202, "reembed");
 	test_expect_status(test_get(daemon, job), 200, "job");
 	test_expect_status(test_delete(daemon, job), 204, "cancel");
-	test_daemon_wait_for_log(daemon, "bringing faces over is interrupted");
 	test_expect_problem(test_delete(daemon, job), 409, "conflict", "again");
 	snprintf(path, sizeof(path), "%s/skipped", job);
 	test_expect_status(test_get(daemon, path), 200, "skipped");

@@ -15,12 +15,11 @@
 #include <time.h>
 
 #define INT8          "[gallery]\nkeep_crops = yes\n"
-#define SLOW          "[reembed]\nfaces_per_second = 4\n"
+#define SLOW          "[reembed]\nfaces_per_second = 1\n"
 #define FAST          "[reembed]\nfaces_per_second = 0\n"
 #define FLOAT32(rate) INT8 "[models]\nprecision = float32\n" rate
 #define PHOTOS        4
 #define FACES         12
-#define WAIT_S        60
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -124,14 +123,14 @@ static json_t *wait_for_job(const struct test_daemon *daemon, const char *path, 
 		json_t *job = test_take_json(test_get(daemon, path), 200, "job");
 		if (state ? strcmp(text(job, "state"), state) == 0 : number(job, "done") >= done)
 			return job;
-		cr_assert_lt(waited_ms, WAIT_S * 1000, "the job is %s, %ld done", text(job, "state"),
+		cr_assert_lt(waited_ms, TEST_PATIENCE_S * 1000, "the job is %s, %ld done", text(job, "state"),
 		        number(job, "done"));
 		json_decref(job);
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
 }
 
-Test(reembed, goes_on_after_a_crash_and_leads_back, .timeout = 300)
+Test(reembed, goes_on_after_a_crash_and_leads_back)
 {
 	struct test_daemon daemon = test_daemon_start(INT8);
 	char old[96], now[96], path[96], new[96], name[64];
@@ -173,6 +172,7 @@ Test(reembed, goes_on_after_a_crash_and_leads_back, .timeout = 300)
 	snprintf(person_path, sizeof(person_path), "/v1/people/%s", text(person, "id"));
 	json_decref(list);
 	test_expect_status(test_delete(&daemon, person_path), 204, "p11 goes");
+	test_daemon_reload(&daemon, FLOAT32(FAST), "settings reloaded");
 	job = wait_for_job(&daemon, path, "done", 0);
 	cr_expect_eq(number(job, "skipped"), 0);
 	cr_expect_geq(number(job, "done"), FACES);
@@ -221,7 +221,7 @@ Test(reembed, goes_on_after_a_crash_and_leads_back, .timeout = 300)
 	test_daemon_stop(&daemon);
 }
 
-Test(reembed, tells_what_it_cannot_do, .timeout = 300)
+Test(reembed, tells_what_it_cannot_do)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
 	char old[96], now[96], path[96], skipped[128];
@@ -272,7 +272,7 @@ static void expect_check(const struct test_daemon *daemon, const char *says)
 	test_ctl_result_done(&result);
 }
 
-Test(reembed, is_followed_and_checked, .init = test_ctl_setup, .fini = test_ctl_teardown, .timeout = 300)
+Test(reembed, is_followed_and_checked, .init = test_ctl_setup, .fini = test_ctl_teardown)
 {
 	struct test_daemon daemon = test_daemon_start(INT8);
 	char url[64];
@@ -298,18 +298,22 @@ Test(reembed, is_followed_and_checked, .init = test_ctl_setup, .fini = test_ctl_
 	test_daemon_stop(&daemon);
 }
 
-Test(reembed, can_be_cancelled, .timeout = 300)
+Test(reembed, can_be_cancelled)
 {
 	struct test_daemon daemon = test_daemon_start(INT8);
-	char old[96], now[96], path[96];
+	char old[96], now[96], path[96], again[96];
 
 	serving_model(&daemon, old);
 	enroll_all(&daemon);
 	test_daemon_end(&daemon, SIGTERM);
-	test_daemon_restart(&daemon, FLOAT32("[reembed]\nfaces_per_second = 1\n"));
+	test_daemon_restart(&daemon, FLOAT32(SLOW));
 	start_job(&daemon, path);
 	test_expect_status(test_delete(&daemon, path), 204, "cancel");
 	json_decref(wait_for_job(&daemon, path, "cancelled", 0));
+	/* At once: nobody has to know when its thread has ended. */
+	start_job(&daemon, again);
+	cr_expect_str_neq(again, path);
+	test_expect_status(test_delete(&daemon, again), 204, "cancel again");
 	test_daemon_wait_for_log(&daemon, "bringing faces over is interrupted");
 	serving_model(&daemon, now);
 	cr_expect_str_eq(now, old);
