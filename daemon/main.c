@@ -172,10 +172,12 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 		snprintf(text, sizeof(text), "listening on %s", fm_server_address(server));
 		fm_log(FM_LOG_INFO, text, NULL);
 		/* Until the daemon is ready there is nothing to finish: signals end it as they end any
-		 * process. */
-		pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+		 * process, but for SIGHUP, which waits until there is something to reload. */
+		sigset_t deadly = *signals;
+		sigdelset(&deadly, SIGHUP);
+		pthread_sigmask(SIG_UNBLOCK, &deadly, NULL);
 		status = fm_app_load(app, fm_server_work, fm_server_refuse, err);
-		pthread_sigmask(SIG_BLOCK, signals, NULL);
+		pthread_sigmask(SIG_BLOCK, &deadly, NULL);
 	}
 	if (!status && arguments->port_file)
 		status = write_port(arguments->port_file, fm_server_port(server), err);

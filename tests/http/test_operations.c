@@ -73,6 +73,9 @@ Test(operations, starting)
 	test_expect_problem(test_get(&daemon, "/v1/info"), 503, "starting", "info");
 	test_expect_problem(test_photo(&daemon, "/v1/identify", "x", 1), 503, "starting", "identify");
 	test_expect_problem(test_get(&daemon, "/nowhere"), 404, "not_found", "no path is no path");
+	/* There is nothing to reload yet, and nothing to end for it. */
+	cr_assert_eq(kill(daemon.pid, SIGHUP), 0);
+	test_expect_status(test_get(&daemon, "/healthz"), 200, "after SIGHUP");
 	int status = test_daemon_end(&daemon, SIGTERM);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "%d", status);
 	test_daemon_remove(&daemon);
