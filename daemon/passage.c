@@ -315,11 +315,12 @@ void fm_passage_account(const struct fm_passage *passage, bool answered, bool wh
 	struct fm_metrics *metrics = passage->traffic->app->metrics;
 	const struct fm_reply *reply = &passage->exchange.reply;
 
-	log_request(passage, answered, whole);
-	if (!answered || !reply->http_status)
-		return;
-	fm_metrics_request(metrics, passage->route, reply->http_status);
-	fm_metrics_observe(metrics, FM_HISTOGRAM_REQUEST, seconds_since(&passage->start));
-	if (reply->problem)
+	if (answered && reply->http_status) {
+		fm_metrics_request(metrics, passage->route, reply->http_status);
+		fm_metrics_observe(metrics, FM_HISTOGRAM_REQUEST, seconds_since(&passage->start));
+	}
+	if (answered && reply->http_status && reply->problem)
 		fm_metrics_problem(metrics, reply->problem);
+	/* Last: who has seen the line finds the request counted. */
+	log_request(passage, answered, whole);
 }
