@@ -36,6 +36,7 @@ struct fm_pool {
 	pthread_cond_t filled;
 	fm_pool_work work;
 	fm_pool_refuse refuse;
+	double (*now_s)(void);
 	struct fm_pool_limits limits;
 	bool ending;
 	double overload_end_s;          /* until then the queue is under overload */
@@ -47,7 +48,7 @@ struct fm_pool {
 	struct worker *workers;
 };
 
-static double now_s(void)
+static double monotonic_s(void)
 {
 	struct timespec now;
 
@@ -78,7 +79,7 @@ static double patience_s(const struct fm_pool *pool, double at_s)
 static void *pick(struct fm_pool *pool, double *ret_late_s)
 {
 	struct waiting *oldest = &pool->queue[pool->first], *picked = oldest;
-	double at_s = now_s(), waited_s = at_s - oldest->since_s;
+	double at_s = pool->now_s(), waited_s = at_s - oldest->since_s;
 	bool overloaded = is_overloaded(pool, at_s);
 
 	*ret_late_s = waited_s > patience_s(pool, at_s) ? waited_s : 0;
@@ -125,13 +126,14 @@ static void *take(struct fm_pool *pool, double job_s)
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
+	struct fm_pool *pool = worker->pool;
 	double job_s = -1;
 
 	fm_cpu_flush_denormals();
-	for (void *job; (job = take(worker->pool, job_s));) {
-		double begin_s = now_s();
-		worker->pool->work(worker->resource, job);
-		job_s = now_s() - begin_s;
+	for (void *job; (job = take(pool, job_s));) {
+		double begin_s = pool->now_s();
+		pool->work(worker->resource, job);
+		job_s = pool->now_s() - begin_s;
 	}
 	return NULL;
 }
@@ -162,6 +164,7 @@ enum fm_status fm_pool_create(
 	pool->work = options->work;
 	pool->busy = options->workers; /* until they ask for work */
 	pool->refuse = options->refuse;
+	pool->now_s = options->now_s ? options->now_s : monotonic_s;
 	pool->limits = options->limits;
 	pool->capacity = options->limits.queue_length;
 	pool->queue = fm_calloc(pool->capacity, sizeof(pool->queue[0]));
@@ -211,10 +214,10 @@ enum fm_status fm_pool_submit(struct fm_pool *pool, void *job, struct fm_error *
 	ending = pool->ending;
 	full = pool->queued >= length;
 	if (full)
-		pool->overload_end_s = now_s() + OVERLOAD_LASTS_S;
+		pool->overload_end_s = pool->now_s() + OVERLOAD_LASTS_S;
 	if (!full && !ending) {
 		pool->queue[(pool->first + pool->queued++) % pool->capacity] =
-		        (struct waiting){.job = job, .since_s = now_s()};
+		        (struct waiting){.job = job, .since_s = pool->now_s()};
 		pthread_cond_signal(&pool->filled);
 	}
 	pthread_mutex_unlock(&pool->lock);

@@ -35,6 +35,7 @@ struct fm_pool_options {
 	void *const *resources; /* [workers]: one for each, owned by the caller */
 	fm_pool_work work;
 	fm_pool_refuse refuse;
+	double (*now_s)(void); /* the clock; NULL: the monotonic one of the machine */
 };
 
 /* FM_E_NOMEM, FM_E_IO where threads cannot be started. Workers have denormals flushed and signals blocked. */

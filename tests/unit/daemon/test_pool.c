@@ -20,6 +20,25 @@ struct bench {
 
 static struct bench bench;
 
+/* Time passes when a test says so. */
+static atomic_long clock_ms = 1000;
+
+static double now_s(void)
+{
+	return (double)atomic_load(&clock_ms) * 1e-3;
+}
+
+static void pass_ms(long ms)
+{
+	atomic_fetch_add(&clock_ms, ms);
+}
+
+static void wait_until_idle(struct fm_pool *pool)
+{
+	for (struct fm_pool_load load; load = fm_pool_load(pool), load.busy || load.queued;)
+		usleep(1000);
+}
+
 static void work(void *resource, void *job)
 {
 	(void)job;
@@ -109,7 +128,8 @@ static struct fm_pool *create_noting(size_t queue_length, double timeout_s, doub
 	                .overload_wait_s = overload_wait_s},
 	        .resources = resources,
 	        .work = note,
-	        .refuse = refuse};
+	        .refuse = refuse,
+	        .now_s = now_s};
 
 	sem_init(&bench.running, 0, 0);
 	sem_init(&bench.gate, 0, 0);
@@ -166,7 +186,8 @@ Test(pool, in_turn_again_a_second_later)
 		sem_post(&bench.gate);
 	for (int i = 0; i < 4; i++)
 		sem_wait(&bench.running);
-	usleep(1100000);
+	wait_until_idle(pool);
+	pass_ms(1100);
 	order_count = 0;
 	submit_numbers(pool, again, 4);
 	for (int i = 0; i < 4; i++)
@@ -186,7 +207,7 @@ Test(pool, who_waited_too_long_is_refused)
 	sem_wait(&bench.running);
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(fm_pool_submit(pool, &late[i], NULL), FM_OK);
-	usleep(40000);
+	pass_ms(40);
 	sem_post(&bench.gate);
 	fm_pool_free(pool);
 	cr_expect_eq(order_count, 1, "%d jobs ran", order_count);
@@ -198,7 +219,7 @@ static void run_and_wait(struct fm_pool *pool, int *job, long ms)
 {
 	cr_assert_eq(fm_pool_submit(pool, job, NULL), FM_OK);
 	sem_wait(&bench.running);
-	usleep((useconds_t)ms * 1000);
+	pass_ms(ms);
 	sem_post(&bench.gate);
 }
 
@@ -218,7 +239,7 @@ Test(pool, under_overload_patience_is_short)
 			cr_assert_eq(fm_pool_submit(pool, &waiting[i], NULL), FM_OK);
 		if (full)
 			cr_expect_eq(fm_pool_submit(pool, &extra, NULL), FM_E_BUSY);
-		usleep(300000);
+		pass_ms(300);
 		for (int i = 0; i < 4; i++)
 			sem_post(&bench.gate);
 		fm_pool_free(pool);
