@@ -6,6 +6,7 @@
 #define FM_TESTS_KERNELS_SUPPORT_H
 
 #include "lib/kernels/kernels.h"
+#include "tests/kernels/emulated_vnni.h"
 
 #include <criterion/criterion.h>
 #include <stdbool.h>
@@ -142,10 +143,19 @@ static inline double expected_epilogue(const struct fm_epilogue *e, double v, si
 	return v;
 }
 
+/* The row of an ISA that this machine runs, if need be with one instruction emulated; NULL where it cannot.
+ */
+static inline const struct fm_kernels *kernels_to_test(enum fm_isa isa)
+{
+	const struct fm_kernels *kernels = fm_kernels_for(isa);
+
+	return kernels == NULL && isa == FM_ISA_AVXVNNI ? emulated_avxvnni() : kernels;
+}
+
 /* The vector rows of the table that this machine runs. */
 #define for_each_vector_isa(kernels)                                                                         \
 	for (int isa_ = FM_ISA_SCALAR + 1; isa_ < FM_ISA_COUNT; isa_++)                                      \
-		for (const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa_); kernels != NULL;  \
+		for (const struct fm_kernels *kernels = kernels_to_test((enum fm_isa)isa_); kernels != NULL; \
 		        kernels = NULL)
 
 #endif

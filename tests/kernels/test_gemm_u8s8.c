@@ -15,6 +15,8 @@ struct problem {
 	struct random_epilogue e;
 };
 
+#define EMULATED_PRODUCTS_MAX 20000
+
 enum filling { FILL_RANDOM, FILL_HIGHEST, FILL_LOWEST };
 
 static struct problem problem_init(struct random *random, size_t m, size_t n, size_t k, enum filling filling)
@@ -91,6 +93,9 @@ static void compare_all(const struct problem *p)
 
 	for_each_vector_isa(kernels)
 	{
+		/* A signal for every 32 products: small shapes have every tile and tail as well. */
+		if (fm_kernels_for(kernels->isa) == NULL && p->m * p->n * p->k > EMULATED_PRODUCTS_MAX)
+			continue;
 		for (int in_place = 0; in_place <= 1; in_place++) {
 			float *out = product(kernels, p, in_place);
 			cr_assert_eq(memcmp(out, expected, out_bytes(p)), 0,
@@ -171,7 +176,7 @@ Test(gemm_u8s8, extremes_are_exact)
 	struct random random = {5};
 
 	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
-		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+		const struct fm_kernels *kernels = kernels_to_test((enum fm_isa)isa);
 		if (kernels == NULL)
 			continue;
 		for (enum filling filling = FILL_HIGHEST; filling <= FILL_LOWEST; filling++) {

@@ -61,7 +61,7 @@ static int value_at(const struct scan *scan, size_t face, size_t d)
 static void compare_scan(const struct scan *scan)
 {
 	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
-		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+		const struct fm_kernels *kernels = kernels_to_test((enum fm_isa)isa);
 		int32_t *sums = guarded_alloc(scan->count * FM_SCAN_FACES * sizeof(*sums));
 		uint16_t *masks = guarded_alloc(scan->count * sizeof(*masks));
 
@@ -128,7 +128,7 @@ static void compare_dot(const uint8_t *row, const int8_t *probe, size_t dim)
 			expected += (2 * upper + (row[2 * e + i] >> g & 1)) * probe[g * e + i];
 		}
 	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
-		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+		const struct fm_kernels *kernels = kernels_to_test((enum fm_isa)isa);
 		if (kernels != NULL)
 			cr_assert_eq(kernels->dot_u3s8(row, probe, dim), expected, "%s: dim %zu",
 			        fm_isa_name(kernels->isa), dim);
