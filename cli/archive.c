@@ -11,8 +11,7 @@
 
 #include "lib/base/banned.h"
 
-#define BATCH_BYTES    (4 << 20)
-#define LINE_MAX_BYTES (1 << 20) /* the daemon's */
+#define BATCH_BYTES_MAX (4 << 20)
 
 bool fm_archive_is_one(const char *path)
 {
@@ -66,6 +65,22 @@ static enum fm_status send_batch(struct fm_remote *remote, const char *batch, si
 	return FM_OK;
 }
 
+/* How much the daemon takes at a time. */
+static enum fm_status ask_batch_bytes(struct fm_remote *remote, size_t *ret_bytes, struct fm_error *err)
+{
+	fm_cleanup(fm_remote_reply_done) struct fm_remote_reply reply = {0};
+	const struct fm_remote_request request = {.method = "GET", .path = "/v1/info"};
+	enum fm_status status = fm_remote_expect(remote, &request, &reply, err);
+
+	if (status)
+		return status;
+	size_t bytes = number(json_object_get(reply.json, "limits"), "body_max_bytes");
+	if (!bytes)
+		return fm_fail(err, FM_E_INVALID, "the daemon does not say how large a request may be");
+	*ret_bytes = bytes < BATCH_BYTES_MAX ? bytes : BATCH_BYTES_MAX;
+	return FM_OK;
+}
+
 /* Bytes of the buffer that are whole lines; all of them at the end of the file. */
 static size_t whole_lines(const char *buffer, size_t length, bool at_end)
 {
@@ -78,21 +93,24 @@ enum fm_status fm_archive_send(struct fm_remote *remote, const char *path, const
         struct fm_archive_counts *ret_counts, struct fm_error *err)
 {
 	fm_cleanup(close_file) FILE *file = fopen(path, "re");
-	fm_autofree char *buffer = fm_calloc(1, BATCH_BYTES + LINE_MAX_BYTES);
+	fm_autofree char *buffer = NULL;
 	struct fm_archive_counts counts = {0};
 	struct fm_progress progress;
 	struct stat file_status;
-	size_t held = 0, lines = 0;
-	enum fm_status status = FM_OK;
+	size_t held = 0, lines = 0, batch_bytes = 0;
 	bool at_end = false;
 
 	if (!file || fstat(fileno(file), &file_status) < 0)
 		return fm_fail_errno(err, errno, "%s", path);
+	enum fm_status status = ask_batch_bytes(remote, &batch_bytes, err);
+	if (status)
+		return status;
+	buffer = fm_calloc(1, batch_bytes);
 	if (!buffer)
 		return fm_fail(err, FM_E_NOMEM, "no memory for an archive");
-	fm_progress_begin(&progress, "batches", (size_t)file_status.st_size / BATCH_BYTES + 1);
+	fm_progress_begin(&progress, "batches", (size_t)file_status.st_size / batch_bytes + 1);
 	while (!status && !at_end) {
-		held += fread(buffer + held, 1, BATCH_BYTES + LINE_MAX_BYTES - held, file);
+		held += fread(buffer + held, 1, batch_bytes - held, file);
 		if (ferror(file)) {
 			status = fm_fail_errno(err, errno, "%s", path);
 			break;
@@ -100,8 +118,9 @@ enum fm_status fm_archive_send(struct fm_remote *remote, const char *path, const
 		at_end = feof(file);
 		size_t length = whole_lines(buffer, held, at_end);
 		if (!length && held)
-			status = fm_fail(err, FM_E_TOO_LARGE, "%s: line %zu is longer than %d bytes", path,
-			        lines + 1, BATCH_BYTES);
+			status = fm_fail(err, FM_E_TOO_LARGE,
+			        "%s: line %zu is longer than the %zu bytes that go at a time", path,
+			        lines + 1, batch_bytes);
 		if (!status && length)
 			status = send_batch(remote, buffer, length, collection, lines, &counts, err);
 		for (size_t i = 0; i < length; i++)
@@ -111,7 +130,7 @@ enum fm_status fm_archive_send(struct fm_remote *remote, const char *path, const
 		fm_progress_step(&progress);
 	}
 	fm_progress_end(&progress);
-	fm_wipe(buffer, BATCH_BYTES + LINE_MAX_BYTES);
+	fm_wipe(buffer, batch_bytes);
 	*ret_counts = counts;
 	return status;
 }

@@ -12,9 +12,9 @@ struct fm_archive_counts {
 };
 
 /*
- * Sends the file in batches of whole lines; refused lines are told on stderr, by their number in the file.
- * Sending it again adds what is missing. Errors: file errors, FM_E_TOO_LARGE (a line longer than the daemon
- * takes), those of fm_remote_expect.
+ * Sends the file in batches of whole lines, as large as the daemon takes them; refused lines are told on
+ * stderr, by their number in the file. Sending it again adds what is missing. Errors: file errors,
+ * FM_E_TOO_LARGE (a line longer than a batch), those of fm_remote_expect.
  */
 enum fm_status fm_archive_send(struct fm_remote *remote, const char *path, const char *collection,
         struct fm_archive_counts *ret_counts, struct fm_error *err);

@@ -61,6 +61,32 @@ static enum fm_status export_pages(struct fm_remote *remote, const char *collect
 	return status;
 }
 
+/* Under another name until it is whole: who is interrupted must not take half an archive for one. */
+static enum fm_status write_archive(struct fm_remote *remote, const char *collection, const char *path,
+        size_t *ret_people, size_t *ret_faces, struct fm_error *err)
+{
+	fm_autofree char *part = NULL;
+	enum fm_status status;
+
+	if (asprintf(&part, "%s.part", path) < 0) {
+		part = NULL;
+		return fm_fail(err, FM_E_NOMEM, "no memory for a path");
+	}
+	if (access(path, F_OK) == 0)
+		return fm_fail_errno(err, EEXIST, "%s", path);
+	fm_autoclose int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fm_fail_errno(err, errno, "%s", part);
+	status = export_pages(remote, collection, fd, part, ret_people, ret_faces, err);
+	/* Not every file system knows of this; a look was taken before. */
+	if (!status && renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+	        (errno != EINVAL || rename(part, path) < 0))
+		status = fm_fail_errno(err, errno, "%s", path);
+	if (status)
+		unlink(part);
+	return status;
+}
+
 static int run(struct fm_call *call)
 {
 	struct fm_remote_options options = {.url = FM_REMOTE_URL};
@@ -79,15 +105,9 @@ static int run(struct fm_call *call)
 	const char *path = call->operands[0];
 	if (!fm_archive_is_one(path))
 		return fm_usage_error(call->command, "%s: an archive's name ends in .jsonl", path);
-	fm_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		fm_complain("%s: %s", path, strerror(errno));
-		return FM_EXIT_FAILURE;
-	}
 	if (fm_remote_create(&options, &remote, &err) ||
-	        export_pages(remote, collection, fd, path, &people, &faces, &err)) {
+	        write_archive(remote, collection, path, &people, &faces, &err)) {
 		fm_complain("%s", err.message);
-		unlink(path); /* half an archive is none */
 		return FM_EXIT_FAILURE;
 	}
 	printf("%s: %zu people, %zu faces\n", path, people, faces);
@@ -98,13 +118,15 @@ const struct fm_command fm_cmd_export = {
         .name = "export",
         .operands = "FILE.jsonl",
         .summary = "write a collection's people, faces and crops to a file",
-        .description = "Writes a collection of a running facematchd to FILE.jsonl, which must not exist, "
-                       "readable by its\n"
-                       "owner alone: a JSON object a line for each person and each of their faces, with the "
-                       "embedding, the\n"
-                       "network that made it and, where it is kept, the crop. `facematchctl import "
-                       "FILE.jsonl` reads it\n"
-                       "into another gallery; ids stay. The file is biometric data and is not encrypted.",
+        .description =
+                "Writes a collection of a running facematchd to FILE.jsonl, which must not exist, readable\n"
+                "by its owner alone (FILE.jsonl.part until it is whole): a JSON object a line for each "
+                "person\n"
+                "and each of their faces, with the embedding, the network that made it and, where it is "
+                "kept,\n"
+                "the crop. `facematchctl import FILE.jsonl` reads it into another gallery; ids stay. The "
+                "file\n"
+                "is biometric data and is not encrypted; the audit records that it was taken.",
         .example = "  facematchctl export staff.jsonl --collection staff",
         .run = run,
 };

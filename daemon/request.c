@@ -159,7 +159,8 @@ static enum fm_problem parse_json(struct fm_request *request, struct fm_error *e
 {
 	json_error_t why;
 
-	if (fm_json_bounded(request->body.data, request->body.length, err))
+	if (fm_json_bounded(
+	            request->body.data, request->body.length, FM_JSON_DEPTH_MAX, FM_JSON_VALUES_MAX, err))
 		return FM_PROBLEM_BAD_JSON;
 	request->json = json_loadb(request->body.data, request->body.length, JSON_REJECT_DUPLICATES, &why);
 	if (!request->json) {

@@ -8,9 +8,6 @@
 
 #include "lib/base/banned.h"
 
-#define JSON_DEPTH_MAX  32
-#define JSON_VALUES_MAX 4096
-
 /* Length of the sequence that starts here, or 0 where it is not UTF-8. Ranges: RFC 3629 section 4. */
 static size_t utf8_sequence(const unsigned char *at, size_t left)
 {
@@ -187,7 +184,8 @@ enum fm_status fm_base64_decode(
 	return FM_OK;
 }
 
-enum fm_status fm_json_bounded(const char *text, size_t length, struct fm_error *err)
+enum fm_status fm_json_bounded(
+        const char *text, size_t length, size_t depth_max, size_t values_max, struct fm_error *err)
 {
 	size_t depth = 0, values = 1;
 	bool in_string = false;
@@ -205,16 +203,16 @@ enum fm_status fm_json_bounded(const char *text, size_t length, struct fm_error 
 			in_string = true;
 		} else if (c == '{' || c == '[') {
 			values++;
-			if (++depth > JSON_DEPTH_MAX)
-				return fm_fail(err, FM_E_INVALID, "JSON nested deeper than %d levels",
-				        JSON_DEPTH_MAX);
+			if (++depth > depth_max)
+				return fm_fail(
+				        err, FM_E_INVALID, "JSON nested deeper than %zu levels", depth_max);
 		} else if (c == '}' || c == ']') {
 			depth -= depth > 0;
 		} else if (c == ',') {
 			values++;
 		}
-		if (values > JSON_VALUES_MAX)
-			return fm_fail(err, FM_E_INVALID, "JSON with more than %d values", JSON_VALUES_MAX);
+		if (values > values_max)
+			return fm_fail(err, FM_E_INVALID, "JSON with more than %zu values", values_max);
 	}
 	return FM_OK;
 }

@@ -42,9 +42,12 @@ enum fm_status fm_base64_decode(
         const char *encoded, size_t length, char **ret_bytes, size_t *ret_length, struct fm_error *err);
 
 /*
- * Bounds what a JSON parser will allocate before it is called: nesting to 32 levels and 4,096 values.
- * FM_E_INVALID beyond. Says nothing about whether the text is JSON at all.
+ * Bounds what a JSON parser will allocate before it is called: levels of nesting, and values. FM_E_INVALID
+ * beyond. Says nothing about whether the text is JSON at all.
  */
-enum fm_status fm_json_bounded(const char *text, size_t length, struct fm_error *err);
+#define FM_JSON_DEPTH_MAX  32 /* of a request */
+#define FM_JSON_VALUES_MAX 4096
+enum fm_status fm_json_bounded(
+        const char *text, size_t length, size_t depth_max, size_t values_max, struct fm_error *err);
 
 #endif

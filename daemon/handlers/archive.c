@@ -4,129 +4,104 @@
 #include "daemon/handlers/handlers.h"
 #include "lib/base/cleanup.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/banned.h"
 
-#define PAGE_MAX       1000
-#define PAGE_DEFAULT   100
-#define PAGE_BYTES     (8 << 20) /* a page ends with the person who passes it */
-#define PAGE_BYTES_MAX (256 << 20)
-#define REFUSED_MAX    100 /* lines that a reply names */
+#define PAGE_MAX     1000
+#define PAGE_DEFAULT 100
+#define PAGE_BYTES   (8 << 20) /* a page ends with the line that passes it */
+#define REFUSED_MAX  100       /* lines that a reply names */
 
 /* ---- export ---- */
 
-struct people {
-	struct fm_person *people;
-	size_t count;
+struct page {
+	struct fm_buf out;
+	size_t faces;
 };
 
-static void people_done(struct people *list)
+static void page_done(struct page *page)
 {
-	for (size_t i = 0; i < list->count; i++)
-		fm_person_done(&list->people[i]);
-	free(list->people);
+	fm_buf_done(&page->out);
 }
 
-struct faces {
-	struct fm_face_export *faces;
-	size_t count;
-};
-
-static void faces_done(struct faces *list)
+static enum fm_status end_page(const struct page *page)
 {
-	for (size_t i = 0; i < list->count; i++)
-		fm_face_export_done(&list->faces[i]);
-	free(list->faces);
+	return page->out.length > PAGE_BYTES ? FM_E_CANCELLED : FM_OK;
 }
 
-/* The embedding of the network that serves, where the face was brought over to it. */
-static enum fm_status take_current(
-        struct fm_exchange *exchange, struct fm_face_export *face, struct fm_error *err)
+static enum fm_status put_person(void *context, const struct fm_person *person, struct fm_error *err)
 {
-	const char *model = fm_serving_model(exchange->serving);
-	size_t dim = exchange->serving->models->embedding->dim;
-	bool found = false;
+	struct page *page = context;
+	enum fm_status status = fm_archive_put_person(&page->out, person, err);
 
-	if (strcmp(face->model, model) == 0)
-		return FM_OK;
-	float *embedding = calloc(dim, sizeof(*embedding));
-	char *name = strdup(model);
-	enum fm_status status = embedding && name ? fm_gallery_face_embeddings(exchange->app->gallery, model,
-	                                                    dim, &face->record.key, 1, embedding, &found, err)
-	                                          : fm_fail(err, FM_E_NOMEM, "no memory for the archive");
-	if (status || !found) {
-		free(embedding);
-		free(name);
-		return status;
-	}
-	free(face->embedding);
-	free(face->model);
-	face->embedding = embedding;
-	face->model = name;
-	face->dim = dim;
+	return status ? status : end_page(page);
+}
+
+static enum fm_status put_face(void *context, const struct fm_person *person,
+        const struct fm_face_export *face, struct fm_error *err)
+{
+	struct page *page = context;
+	enum fm_status status = fm_archive_put_face(&page->out, person->id, face, err);
+
+	page->faces++;
+	return status ? status : end_page(page);
+}
+
+/* The cursor: where the gallery's walk is. */
+static enum fm_status read_place(
+        const struct fm_request *request, struct fm_export_place *ret_place, struct fm_error *err)
+{
+	const char *text = fm_request_query(request, "after");
+	struct fm_export_place place = {0};
+	int used = 0;
+
+	if (text && (sscanf(text, "%18" SCNd64 ".%19" SCNd64 "%n", &place.person_key, &place.face_key,
+	                     &used) != 2 ||
+	                    text[used] || place.person_key < 1 || place.face_key < 0))
+		return fm_fail(err, FM_E_INVALID, "after: unknown cursor");
+	*ret_place = place;
 	return FM_OK;
-}
-
-static enum fm_status put_person(struct fm_exchange *exchange, const struct fm_person *person,
-        struct fm_buf *out, struct fm_error *err)
-{
-	struct fm_gallery *gallery = exchange->app->gallery;
-	fm_cleanup(faces_done) struct faces list = {0};
-	enum fm_status status = fm_gallery_face_export(gallery, person->key, &list.faces, &list.count, err);
-
-	/* Who was deleted meanwhile is in no archive. */
-	if (status == FM_E_NOT_FOUND)
-		return FM_OK;
-	if (!status)
-		status = fm_archive_put_person(out, person, err);
-	for (size_t i = 0; !status && i < list.count; i++) {
-		fm_autofree uint8_t *crop = NULL;
-		size_t crop_bytes = 0;
-		status = take_current(exchange, &list.faces[i], err);
-		if (!status)
-			status = fm_gallery_crop_get_by_key(
-			        gallery, list.faces[i].record.key, &crop, &crop_bytes, err);
-		if (!status || status == FM_E_NOT_FOUND)
-			status = fm_archive_put_face(out, person->id, &list.faces[i], crop, crop_bytes, err);
-	}
-	return status;
 }
 
 enum fm_problem fm_handle_export(struct fm_exchange *exchange, struct fm_error *err)
 {
 	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
-	fm_cleanup(people_done) struct people page = {0};
-	fm_cleanup(fm_buf_done) struct fm_buf out;
-	char next[FM_UUID_TEXT] = "";
+	fm_cleanup(page_done) struct page page = {0};
+	const struct fm_export_visitor visitor = {&page, put_person, put_face};
+	struct fm_export_place place;
+	bool more = false;
 	long limit;
 	size_t length = 0;
 
-	fm_buf_init(&out, PAGE_BYTES_MAX);
-	enum fm_problem problem = fm_problem_of(
-	        fm_request_integer(exchange->request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &limit, err));
-	if (!problem)
-		problem = fm_common_collection(exchange, &collection, err);
-	if (!problem)
-		problem = fm_problem_of(fm_gallery_person_list(exchange->app->gallery, collection.key, NULL,
-		        fm_request_query(exchange->request, "after"), (size_t)limit, &page.people,
-		        &page.count, next, err));
-	for (size_t i = 0; !problem && i < page.count; i++) {
-		problem = fm_problem_of(put_person(exchange, &page.people[i], &out, err));
-		if (!problem && out.length > PAGE_BYTES && i + 1 < page.count) {
-			memcpy(next, page.people[i].id, sizeof(next));
-			break;
-		}
-	}
+	fm_buf_init(&page.out, PAGE_BYTES + FM_ARCHIVE_LINE_MAX_BYTES);
+	enum fm_status status =
+	        fm_request_integer(exchange->request, "limit", 1, PAGE_MAX, PAGE_DEFAULT, &limit, err);
+	if (!status)
+		status = read_place(exchange->request, &place, err);
+	if (status)
+		return fm_problem_of(status);
+	enum fm_problem problem = fm_common_collection(exchange, &collection, err);
 	if (problem)
 		return problem;
-	char *text = fm_buf_take(&out, &length);
+	status = fm_gallery_export(exchange->app->gallery, collection.key,
+	        fm_serving_model(exchange->serving), (size_t)limit, &visitor, &place, &more, err);
+	/* What cannot be recorded does not leave. */
+	if (!status)
+		status = fm_gallery_audit_passage(exchange->app->gallery, &collection, "export",
+		        (int64_t)page.faces, fm_common_actor(exchange), err);
+	if (status)
+		return fm_problem_of(status);
+	char *text = fm_buf_take(&page.out, &length);
 	if (!text)
 		text = strdup(""); /* nobody is in the collection */
 	fm_reply_text(&exchange->reply, 200, "application/x-ndjson", text, length);
-	if (next[0])
-		fm_reply_header(&exchange->reply, "X-Next-Cursor", "%s", next);
+	if (more)
+		fm_reply_header(&exchange->reply, "X-Next-Cursor", "%" PRId64 ".%" PRId64, place.person_key,
+		        place.face_key);
 	return FM_PROBLEM_NONE;
 }
 
@@ -224,6 +199,12 @@ enum fm_problem fm_handle_import(struct fm_exchange *exchange, struct fm_error *
 		if (length)
 			status = take_line(&intake, line, length, number + 1, err);
 		at += length + 1;
+	}
+	/* What came in before the gallery failed is there to stay. */
+	if (intake.people + intake.faces) {
+		enum fm_status recorded = fm_gallery_audit_passage(exchange->app->gallery, &collection,
+		        "import", (int64_t)intake.faces, fm_common_actor(exchange), status ? NULL : err);
+		status = status ? status : recorded;
 	}
 	if (status) {
 		json_decref(intake.refusals);

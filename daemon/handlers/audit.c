@@ -1,4 +1,4 @@
-/* GET /v1/admin/audit: what was forgotten. */
+/* GET /v1/admin/audit: what was forgotten, and what left or came in. */
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "lib/base/cleanup.h"

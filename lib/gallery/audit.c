@@ -24,6 +24,37 @@ enum fm_status fm_audit_insert(
 	        err);
 }
 
+struct passage {
+	const struct fm_collection *collection;
+	const char *action, *actor;
+	int64_t faces;
+};
+
+static enum fm_status pass(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	const struct passage *passage = context;
+
+	return fm_audit_insert(connection,
+	        &(struct fm_audit){.actor = passage->actor,
+	                .action = passage->action,
+	                .object_kind = "collection",
+	                .object_id = passage->collection->name,
+	                .collection_key = passage->collection->key,
+	                .faces = passage->faces},
+	        err);
+}
+
+enum fm_status fm_gallery_audit_passage(struct fm_gallery *gallery, const struct fm_collection *collection,
+        const char *action, int64_t faces, const char *actor, struct fm_error *err)
+{
+	struct passage passage = {.collection = collection, .action = action, .actor = actor, .faces = faces};
+	enum fm_status status = fm_audit_check_actor(actor, err);
+
+	return status == FM_OK ? fm_gallery_change(
+	                                 gallery, &(struct fm_change){.run = pass, .context = &passage}, err)
+	                       : status;
+}
+
 void fm_audit_record_done(struct fm_audit_record *record)
 {
 	free(record->actor);
@@ -34,8 +65,7 @@ void fm_audit_record_done(struct fm_audit_record *record)
 	memset(record, 0, sizeof(*record));
 }
 
-static enum fm_status read_record(
-        struct fm_query *query, struct fm_audit_record *ret_record, struct fm_error *err)
+static enum fm_status read_record(struct fm_query *query, void *ret_record, struct fm_error *err)
 {
 	fm_cleanup(fm_audit_record_done) struct fm_audit_record record = {
 	        .key = sqlite3_column_int64(query->statement, 0),
@@ -49,52 +79,30 @@ static enum fm_status read_record(
 	for (int i = 0; i < 5 && status == FM_OK; i++)
 		status = fm_query_text(query, i + 2, texts[i], err);
 	if (status == FM_OK) {
-		*ret_record = record;
+		*(struct fm_audit_record *)ret_record = record;
 		memset(&record, 0, sizeof(record));
 	}
 	return status;
 }
 
-struct records {
-	struct fm_audit_record *list;
-	size_t count;
-};
-
-static void records_done(struct records *records)
+static void drop_record(void *record)
 {
-	for (size_t i = 0; i < records->count; i++)
-		fm_audit_record_done(&records->list[i]);
-	free(records->list);
+	fm_audit_record_done(record);
 }
 
 enum fm_status fm_gallery_audit_list(struct fm_gallery *gallery, int64_t after, size_t limit,
         struct fm_audit_record **ret_records, size_t *ret_count, struct fm_error *err)
 {
+	static const struct fm_row_kind kind = {sizeof(**ret_records), read_record, drop_record};
 	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
-	fm_cleanup(records_done) struct records records = {0};
-	bool row = true;
 
 	if (limit < 1 || limit > PAGE_MAX)
 		return fm_fail(err, FM_E_INVALID, "limit: 1 to %d records", PAGE_MAX);
-	records.list = fm_calloc(limit, sizeof(*records.list));
-	if (!records.list)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for the audit");
 	enum fm_status status = fm_reader_begin(gallery, &reader, err);
 
 	if (status == FM_OK)
 		status = fm_query_start(&query, reader.connection, FM_SQL_AUDIT_LIST,
 		        FM_PARAMS(FM_INT(after), FM_INT((int64_t)limit)), err);
-	while (status == FM_OK && row) {
-		status = fm_query_next(&query, &row, err);
-		if (status == FM_OK && row)
-			status = read_record(&query, &records.list[records.count], err);
-		records.count += status == FM_OK && row;
-	}
-	if (status != FM_OK)
-		return status;
-	*ret_count = records.count;
-	*ret_records = fm_steal(records.list);
-	records.count = 0;
-	return FM_OK;
+	return status == FM_OK ? fm_rows_read(&query, &kind, ret_records, ret_count, err) : status;
 }

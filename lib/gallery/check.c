@@ -136,7 +136,7 @@ static void look_at_crop(struct inspection *inspection, struct fm_query *query)
 	fm_autofree uint8_t *jpeg = NULL;
 	size_t bytes = 0;
 	struct fm_error err;
-	enum fm_status status = fm_crop_read(query, &jpeg, &bytes, &err);
+	enum fm_status status = fm_crop_read(query, 0, &jpeg, &bytes, &err);
 
 	inspection->census.crops++;
 	if (status == FM_OK)

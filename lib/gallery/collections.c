@@ -49,9 +49,9 @@ static enum fm_status find(struct fm_connection *connection, const char *name,
 
 /* A change of one collection. */
 struct collection_change {
-	const char *name, *actor;
+	const char *name;
 	int64_t retention_days;
-	struct fm_collection collection; /* as it is in the end; the one that was deleted */
+	struct fm_collection collection; /* as it is in the end */
 };
 
 static enum fm_status create(struct fm_connection *connection, void *context, struct fm_error *err)
@@ -128,56 +128,27 @@ enum fm_status fm_gallery_collection_get(struct fm_gallery *gallery, const char 
 	return status == FM_OK ? find(reader.connection, name, ret_collection, err) : status;
 }
 
-static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
+static enum fm_status find_to_delete(
+        struct fm_connection *connection, struct fm_deletion *deletion, struct fm_error *err)
 {
-	struct collection_change *change = context;
+	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
+	enum fm_status status = find(connection, deletion->id, &collection, err);
 
-	fm_collection_done(&change->collection);
-	enum fm_status status = find(connection, change->name, &change->collection, err);
-
-	if (status == FM_OK)
-		status = fm_audit_insert(connection,
-		        &(struct fm_audit){.actor = change->actor,
-		                .action = "delete",
-		                .object_kind = "collection",
-		                .object_id = change->name,
-		                .collection_key = change->collection.key,
-		                .faces = change->collection.faces},
-		        err);
-	if (status == FM_OK)
-		status = fm_execute(
-		        connection, FM_SQL_COLLECTION_DELETE, FM_PARAMS(FM_INT(change->collection.key)), err);
+	deletion->key = deletion->collection_key = collection.key;
+	deletion->faces = collection.faces;
 	return status;
-}
-
-static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
-{
-	const struct collection_change *change = context;
-
-	(void)err;
-	if (gallery->observer.removed)
-		gallery->observer.removed(
-		        gallery->observer.context, FM_OBJECT_COLLECTION, change->collection.key);
-	return FM_OK;
 }
 
 enum fm_status fm_gallery_collection_delete(
         struct fm_gallery *gallery, const char *name, const char *actor, struct fm_error *err)
 {
-	struct collection_change context = {.name = name, .actor = actor};
+	struct fm_deletion deletion = {
+	        .object = FM_OBJECT_COLLECTION, .id = name, .actor = actor, .find = find_to_delete};
 	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "collection", err);
 
 	if (status == FM_OK && strcmp(name, FM_GALLERY_DEFAULT_COLLECTION) == 0)
 		return fm_fail(err, FM_E_CONFLICT, "collection \"%s\" always exists", name);
-	if (status == FM_OK)
-		status = fm_audit_check_actor(actor, err);
-	if (status == FM_OK)
-		status = fm_gallery_change(gallery,
-		        &(struct fm_change){
-		                .run = erase, .applied = erased, .context = &context, .erases = true},
-		        err);
-	fm_collection_done(&context.collection);
-	return status;
+	return status == FM_OK ? fm_delete(gallery, &deletion, err) : status;
 }
 
 enum fm_status fm_gallery_collection_each(

@@ -32,17 +32,17 @@ enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_
 }
 
 enum fm_status fm_crop_read(
-        struct fm_query *query, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
+        struct fm_query *query, int column, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err)
 {
-	const void *blob = sqlite3_column_blob(query->statement, 1);
-	int64_t stored = sqlite3_column_bytes(query->statement, 1);
-	int64_t bytes = sqlite3_column_int64(query->statement, 0);
+	const void *blob = sqlite3_column_blob(query->statement, column + 1);
+	int64_t stored = sqlite3_column_bytes(query->statement, column + 1);
+	int64_t bytes = sqlite3_column_int64(query->statement, column);
 
 	if (!blob || bytes < 1 || bytes > stored)
 		return fm_fail(err, FM_E_CORRUPT, "gallery: a crop of %lld bytes where %lld should be",
 		        (long long)stored, (long long)bytes);
-	int64_t seal = sqlite3_column_int64(query->statement, 2);
-	const char *id = (const char *)sqlite3_column_text(query->statement, 3);
+	int64_t seal = sqlite3_column_int64(query->statement, column + 2);
+	const char *id = (const char *)sqlite3_column_text(query->statement, column + 3);
 	char purpose[FM_PURPOSE_BYTES];
 
 	if (seal && (!id || stored != bytes + FM_SEAL_OVERHEAD_BYTES))
@@ -82,7 +82,7 @@ static enum fm_status find_crop(struct fm_gallery *gallery, enum fm_sql sql, con
 		return status;
 	if (!found)
 		return fm_fail(err, FM_E_NOT_FOUND, "no crop is kept of this face, or there is no such face");
-	return fm_crop_read(&query, ret_jpeg, ret_bytes, err);
+	return fm_crop_read(&query, 0, ret_jpeg, ret_bytes, err);
 }
 
 enum fm_status fm_gallery_crop_get(struct fm_gallery *gallery, int64_t collection_key, const char *face_id,

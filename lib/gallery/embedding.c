@@ -12,6 +12,8 @@
 
 #include "lib/base/banned.h"
 
+#define MODELS_MAX 1000 /* models never leave, and some queries go through all of them */
+
 enum fm_status fm_embedding_check(const float *embedding, size_t dim, struct fm_error *err)
 {
 	double square = 0;
@@ -149,6 +151,10 @@ enum fm_status fm_model_find_or_add(struct fm_connection *connection, const char
 		status = fm_execute(connection, FM_SQL_MODEL_INSERT,
 		        FM_PARAMS(FM_TEXT(model), FM_INT((int64_t)dim)), err);
 		key = sqlite3_last_insert_rowid(connection->db);
+		if (status == FM_OK && key > MODELS_MAX)
+			status = fm_fail(err, FM_E_INVALID,
+			        "%s: the gallery knows %d networks already, too many for another", model,
+			        MODELS_MAX);
 	}
 	if (status == FM_OK)
 		*ret_key = key;

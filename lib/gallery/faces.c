@@ -27,6 +27,21 @@ static void take_face(struct fm_face_record *from, struct fm_face_record *ret_fa
 	memset(from, 0, sizeof(*from));
 }
 
+enum fm_status fm_query_quality(struct fm_query *query, int column, char **ret_quality, struct fm_error *err)
+{
+	char *quality;
+	enum fm_status status = fm_query_text(query, column, &quality, err);
+
+	if (status != FM_OK)
+		return status;
+	if (!quality)
+		return fm_fail(err, FM_E_CORRUPT, "gallery: a face has no quality");
+	for (char *end = quality + strlen(quality); end > quality && end[-1] == ' ';)
+		*--end = '\0'; /* layout.h */
+	*ret_quality = quality;
+	return FM_OK;
+}
+
 static enum fm_status read_face(struct fm_query *query, struct fm_face_record *ret_face, struct fm_error *err)
 {
 	struct fm_face_record face = {
@@ -40,14 +55,11 @@ static enum fm_status read_face(struct fm_query *query, struct fm_face_record *r
 		return fm_fail(err, FM_E_CORRUPT, "gallery: face %lld has no proper id", (long long)face.key);
 	memcpy(face.id, id, FM_UUID_TEXT);
 	fm_time_text(sqlite3_column_int64(query->statement, 5), face.created_at);
-	enum fm_status status = fm_query_text(query, 4, &face.quality, err);
+	enum fm_status status = fm_query_quality(query, 4, &face.quality, err);
 
-	if (status != FM_OK)
-		return status;
-	for (char *end = face.quality + strlen(face.quality); end > face.quality && end[-1] == ' ';)
-		*--end = '\0'; /* layout.h */
-	*ret_face = face;
-	return FM_OK;
+	if (status == FM_OK)
+		*ret_face = face;
+	return status;
 }
 
 static enum fm_status find_face(struct fm_connection *connection, enum fm_sql sql,
@@ -152,7 +164,7 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 	enum fm_status status = fm_model_find_or_add(connection, insert->model, insert->dim, &model_key, err);
 
 	if (status == FM_OK && insert->created_at)
-		status = fm_time_parse(insert->created_at, &created_at_ms, err);
+		status = fm_time_parse_past(insert->created_at, &created_at_ms, err);
 	if (status == FM_OK && insert->id)
 		status = find_by_id(connection, person, insert->id, &key, err);
 	if (status == FM_OK && !key)
@@ -180,6 +192,8 @@ static enum fm_status add_face(struct fm_connection *connection, const struct fm
 		                FM_REAL(insert->box[3]), FM_BLOB(blob, blob_bytes), FM_INT(seal)),
 		        err);
 		fm_wipe(blob, blob_bytes);
+		if (status == FM_E_CONFLICT && insert->id)
+			return fm_fail(err, status, "the id %s is taken by a face of another collection", id);
 		if (status != FM_OK)
 			return status;
 		key = sqlite3_last_insert_rowid(connection->db);
@@ -328,192 +342,53 @@ enum fm_status fm_gallery_face_get_by_key(
 	        reader.connection, FM_SQL_FACE_GET_BY_KEY, FM_PARAMS(FM_INT(face_key)), ret_face, err);
 }
 
-struct faces {
-	struct fm_face_record *faces;
-	size_t count;
-};
-
-static void faces_done(struct faces *list)
+static enum fm_status read_listed(struct fm_query *query, void *ret_face, struct fm_error *err)
 {
-	for (size_t i = 0; i < list->count; i++)
-		fm_face_record_done(&list->faces[i]);
-	free(list->faces);
+	return read_face(query, ret_face, err);
+}
+
+static void drop_listed(void *face)
+{
+	fm_face_record_done(face);
 }
 
 enum fm_status fm_gallery_face_list(struct fm_gallery *gallery, int64_t person_key,
         struct fm_face_record **ret_faces, size_t *ret_count, struct fm_error *err)
 {
+	static const struct fm_row_kind kind = {sizeof(**ret_faces), read_listed, drop_listed};
 	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
 	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	fm_cleanup(faces_done) struct faces list = {0};
 	enum fm_status status = fm_reader_begin(gallery, &reader, err);
 
 	if (status == FM_OK)
 		status = fm_person_find_by_key(reader.connection, person_key, &person, err);
-	if (status != FM_OK)
-		return status;
-	/* One snapshot: the person's counter is the number of rows. */
-	list.faces = fm_calloc((size_t)person.faces, sizeof(*list.faces));
-	if (!list.faces)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for %lld faces", (long long)person.faces);
-	status = fm_query_start(
-	        &query, reader.connection, FM_SQL_FACE_LIST, FM_PARAMS(FM_INT(person_key)), err);
-	for (;;) {
-		bool row;
-
-		if (status == FM_OK)
-			status = fm_query_next(&query, &row, err);
-		if (status != FM_OK)
-			return status;
-		if (!row)
-			break;
-		if (list.count == (size_t)person.faces)
-			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
-			        (long long)person_key);
-		status = read_face(&query, &list.faces[list.count], err);
-		list.count += status == FM_OK;
-	}
-	*ret_count = list.count;
-	*ret_faces = fm_steal(list.faces);
-	list.count = 0;
-	return FM_OK;
-}
-
-void fm_face_export_done(struct fm_face_export *face)
-{
-	fm_face_record_done(&face->record);
-	free(face->model);
-	if (face->embedding)
-		fm_wipe(face->embedding, face->dim * sizeof(float));
-	free(face->embedding);
-	*face = (struct fm_face_export){0};
-}
-
-static enum fm_status read_export(struct fm_query *query, struct fm_face_export *face, struct fm_error *err)
-{
-	sqlite3_stmt *statement = query->statement;
-	int64_t dim = sqlite3_column_int64(statement, 7);
-	const void *sha = sqlite3_column_blob(statement, 10);
-	enum fm_status status = read_face(query, &face->record, err);
-
 	if (status == FM_OK)
-		status = fm_query_text(query, 6, &face->model, err);
-	if (status != FM_OK)
-		return status;
-	if (dim < 1 || dim > FM_EMBEDDING_DIM_MAX || !sha || !face->model ||
-	        sqlite3_column_bytes(statement, 10) != sizeof(face->image_sha256))
-		return fm_fail(err, FM_E_CORRUPT, "gallery: face %s is not whole", face->record.id);
-	face->dim = (size_t)dim;
-	memcpy(face->image_sha256, sha, sizeof(face->image_sha256));
-	for (int i = 0; i < 4; i++)
-		face->box[i] = sqlite3_column_double(statement, 11 + i);
-	face->embedding = fm_calloc(face->dim, sizeof(float));
-	if (!face->embedding)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for an embedding");
-	const void *blob = sqlite3_column_blob(statement, 8);
-	return fm_embedding_unpack(query->connection, face->record.id, face->model, blob,
-	        (size_t)sqlite3_column_bytes(statement, 8), sqlite3_column_int64(statement, 9), face->dim,
-	        face->embedding, err);
+		status = fm_query_start(
+		        &query, reader.connection, FM_SQL_FACE_LIST, FM_PARAMS(FM_INT(person_key)), err);
+	return status == FM_OK ? fm_rows_read(&query, &kind, ret_faces, ret_count, err) : status;
 }
 
-struct exports {
-	struct fm_face_export *faces;
-	size_t count;
-};
-
-static void exports_done(struct exports *list)
+static enum fm_status find_to_delete(
+        struct fm_connection *connection, struct fm_deletion *deletion, struct fm_error *err)
 {
-	for (size_t i = 0; list->faces && i < list->count; i++)
-		fm_face_export_done(&list->faces[i]);
-	free(list->faces);
-}
-
-enum fm_status fm_gallery_face_export(struct fm_gallery *gallery, int64_t person_key,
-        struct fm_face_export **ret_faces, size_t *ret_count, struct fm_error *err)
-{
-	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
-	fm_cleanup(fm_query_done) struct fm_query query = {0};
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	fm_cleanup(exports_done) struct exports list = {0};
-	bool row = true;
-	enum fm_status status = fm_reader_begin(gallery, &reader, err);
-
-	if (status == FM_OK)
-		status = fm_person_find_by_key(reader.connection, person_key, &person, err);
-	if (status != FM_OK)
-		return status;
-	list.faces = fm_calloc((size_t)person.faces, sizeof(*list.faces));
-	if (!list.faces)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for %lld faces", (long long)person.faces);
-	status = fm_query_start(
-	        &query, reader.connection, FM_SQL_FACE_EXPORT, FM_PARAMS(FM_INT(person_key)), err);
-	while (status == FM_OK && row) {
-		status = fm_query_next(&query, &row, err);
-		if (status != FM_OK || !row)
-			break;
-		if (list.count == (size_t)person.faces)
-			return fm_fail(err, FM_E_CORRUPT, "gallery: more faces than person %lld counts",
-			        (long long)person_key);
-		status = read_export(&query, &list.faces[list.count++], err);
-	}
-	if (status != FM_OK)
-		return status;
-	*ret_count = list.count;
-	*ret_faces = fm_steal(list.faces);
-	return FM_OK;
-}
-
-struct deletion {
-	int64_t collection_key;
-	const char *id, *actor;
-	struct fm_face_record face;
-};
-
-static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
-{
-	struct deletion *deletion = context;
-
-	fm_face_record_done(&deletion->face);
+	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
 	enum fm_status status = find_face(connection, FM_SQL_FACE_GET,
-	        FM_PARAMS(FM_INT(deletion->collection_key), FM_TEXT(deletion->id)), &deletion->face, err);
+	        FM_PARAMS(FM_INT(deletion->collection_key), FM_TEXT(deletion->id)), &face, err);
 
-	if (status == FM_OK)
-		status = fm_audit_insert(connection,
-		        &(struct fm_audit){.actor = deletion->actor,
-		                .action = "delete",
-		                .object_kind = "face",
-		                .object_id = deletion->face.id,
-		                .collection_key = deletion->collection_key,
-		                .faces = 1},
-		        err);
-	if (status == FM_OK)
-		status = fm_execute(
-		        connection, FM_SQL_FACE_DELETE, FM_PARAMS(FM_INT(deletion->face.key)), err);
+	deletion->key = face.key;
+	deletion->faces = 1;
 	return status;
-}
-
-static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
-{
-	const struct deletion *deletion = context;
-
-	(void)err;
-	if (gallery->observer.removed)
-		gallery->observer.removed(gallery->observer.context, FM_OBJECT_FACE, deletion->face.key);
-	return FM_OK;
 }
 
 enum fm_status fm_gallery_face_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         const char *actor, struct fm_error *err)
 {
-	struct deletion context = {.collection_key = collection_key, .id = id, .actor = actor};
-	enum fm_status status = fm_audit_check_actor(actor, err);
+	struct fm_deletion deletion = {.object = FM_OBJECT_FACE,
+	        .id = id,
+	        .actor = actor,
+	        .collection_key = collection_key,
+	        .find = find_to_delete};
 
-	if (status == FM_OK)
-		status = fm_gallery_change(gallery,
-		        &(struct fm_change){
-		                .run = erase, .applied = erased, .context = &context, .erases = true},
-		        err);
-	fm_face_record_done(&context.face);
-	return status;
+	return fm_delete(gallery, &deletion, err);
 }

@@ -123,7 +123,7 @@ struct fm_person_fields {
 	const char *metadata; /* JSON object text, already validated by the caller */
 	/* At creation alone, and out of an archive: NULL makes a new id, and the time of now. */
 	const char *id;         /* a UUID in lower case; FM_E_CONFLICT where it is taken */
-	const char *created_at; /* RFC 3339 in UTC with milliseconds, as fm_person has it */
+	const char *created_at; /* RFC 3339 in UTC with milliseconds, as fm_person has it; later is now */
 };
 
 /* FM_E_CONFLICT on an external_id that is taken in this collection. */
@@ -252,36 +252,57 @@ enum fm_status fm_gallery_reseal(
 /* Empties the log where a deletion could not, for readers or a failing disk. Cheap where nothing is owed. */
 void fm_gallery_tidy(struct fm_gallery *gallery);
 
-/* All that makes a face what it is, for an archive. `model` and `embedding` are those it was enrolled with.
- */
+/* All that makes a face what it is, for an archive; valid during the visit. */
 struct fm_face_export {
-	struct fm_face_record record;
-	char *model;
-	float *embedding; /* [dim] */
+	const char *id, *model, *quality;
+	char created_at[32];
+	const float *embedding; /* [dim] */
 	size_t dim;
 	uint8_t image_sha256[32];
 	double box[4];
+	const uint8_t *crop; /* a JPEG of crop_bytes, or NULL: none was kept */
+	size_t crop_bytes;
 };
-void fm_face_export_done(struct fm_face_export *face);
-/* In the order of enrolment, one snapshot. Each fm_face_export_done(), then free(). */
-enum fm_status fm_gallery_face_export(struct fm_gallery *gallery, int64_t person_key,
-        struct fm_face_export **ret_faces, size_t *ret_count, struct fm_error *err);
+/* FM_E_CANCELLED from either: this one is taken, and it is enough for now. */
+struct fm_export_visitor {
+	void *context;
+	enum fm_status (*person)(void *context, const struct fm_person *person, struct fm_error *err);
+	enum fm_status (*face)(void *context, const struct fm_person *person,
+	        const struct fm_face_export *face, struct fm_error *err);
+};
+/* How far an export is; {0}: at its beginning. What was deleted since does not hinder it. */
+struct fm_export_place {
+	int64_t person_key, face_key;
+};
+/*
+ * The part of a collection after *place, of which it then is behind: at most `limit` (1 to 1000) people in
+ * the order of their creation, each before their faces in the order of enrolment, in one snapshot. Each face
+ * with its embedding under `model` where it has one, else with that it was enrolled with. *ret_more: there
+ * may be another part. A person of many faces may be in several; the later ones have the faces alone.
+ */
+enum fm_status fm_gallery_export(struct fm_gallery *gallery, int64_t collection_key, const char *model,
+        size_t limit, const struct fm_export_visitor *visitor, struct fm_export_place *place, bool *ret_more,
+        struct fm_error *err);
 
-/* What was forgotten, oldest first: ids, nothing biometric, no names of people. */
+/* What was forgotten, what left and what came in, oldest first: ids, nothing biometric, no names of people.
+ */
 struct fm_audit_record {
 	int64_t key; /* the cursor */
 	char time[32];
 	char *actor;
-	char *action;      /* "delete", "expire" */
+	char *action;      /* "delete", "expire", "export", "import" */
 	char *object_kind; /* "face", "person", "collection" */
 	char *object_id;   /* a collection's name */
 	char *collection;
-	int64_t faces; /* how many went with it */
+	int64_t faces; /* how many went with it, or through it */
 };
 void fm_audit_record_done(struct fm_audit_record *record);
 /* Records after the key `after` (0: from the first), at most `limit` (1 to 1000); each done(), then free().
  */
 enum fm_status fm_gallery_audit_list(struct fm_gallery *gallery, int64_t after, size_t limit,
         struct fm_audit_record **ret_records, size_t *ret_count, struct fm_error *err);
+/* Records that `actor` took so many faces out of a collection, or put them in: "export", "import". */
+enum fm_status fm_gallery_audit_passage(struct fm_gallery *gallery, const struct fm_collection *collection,
+        const char *action, int64_t faces, const char *actor, struct fm_error *err);
 
 #endif

@@ -70,7 +70,35 @@ struct fm_reader {
 enum fm_status fm_reader_begin(struct fm_gallery *gallery, struct fm_reader *reader, struct fm_error *err);
 void fm_reader_done(struct fm_reader *reader); /* a zeroed reader is left alone */
 
+/*
+ * Every row of a started query as an item of an array of *ret_count, `bytes` each; the caller passes the
+ * address of its pointer, done()s each item and free()s the array (NULL where there is no row).
+ */
+struct fm_row_kind {
+	size_t bytes;
+	enum fm_status (*read)(struct fm_query *query, void *ret_item, struct fm_error *err);
+	void (*done)(void *item);
+};
+enum fm_status fm_rows_read(struct fm_query *query, const struct fm_row_kind *kind, void *ret_items,
+        size_t *ret_count, struct fm_error *err);
+
+/* A deletion, with its audit record; all deletions that somebody asks for are one. */
+struct fm_deletion {
+	enum fm_object object;
+	const char *id, *actor; /* a collection's id is its name */
+	int64_t collection_key; /* find() sets a collection's */
+	/* Sets what follows, of what `id` names in the collection; FM_E_NOT_FOUND. May be called again. */
+	enum fm_status (*find)(
+	        struct fm_connection *connection, struct fm_deletion *deletion, struct fm_error *err);
+	int64_t key, faces;
+};
+enum fm_status fm_delete(struct fm_gallery *gallery, struct fm_deletion *deletion, struct fm_error *err);
+
+/* A face's quality, as it was before layout.h had it filled up. The caller frees it. */
+enum fm_status fm_query_quality(struct fm_query *query, int column, char **ret_quality, struct fm_error *err);
+
 /* Rows; FM_E_NOT_FOUND where there is none. */
+enum fm_status fm_person_read(struct fm_query *query, struct fm_person *ret_person, struct fm_error *err);
 enum fm_status fm_person_find(struct fm_connection *connection, int64_t collection_key, const char *id,
         struct fm_person *ret_person, struct fm_error *err);
 enum fm_status fm_person_find_by_key(
@@ -85,9 +113,10 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
 enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_face_record *face,
         const uint8_t *jpeg, size_t bytes, struct fm_error *err);
 
-/* Of a row whose columns are: the JPEG's bytes, the blob, the seal, the face's id. The caller frees it. */
+/* Of a row whose columns from `column` are: the JPEG's bytes, the blob, the seal, the face's id. The caller
+ * frees it. */
 enum fm_status fm_crop_read(
-        struct fm_query *query, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err);
+        struct fm_query *query, int column, uint8_t **ret_jpeg, size_t *ret_bytes, struct fm_error *err);
 
 /*
  * Gives the sealer's keys their rows; NULL: there is none. FM_E_INVALID: rows are sealed with another key.

@@ -38,7 +38,7 @@ static void copy_text(struct fm_query *query, int column, char *ret_text, size_t
 	snprintf(ret_text, size, "%s", text ? text : "");
 }
 
-static enum fm_status read_job(struct fm_query *query, struct fm_job *ret_job, struct fm_error *err)
+static enum fm_status read_job(struct fm_query *query, void *ret_job, struct fm_error *err)
 {
 	struct fm_job job = {
 	        .key = sqlite3_column_int64(query->statement, 0),
@@ -58,8 +58,13 @@ static enum fm_status read_job(struct fm_query *query, struct fm_job *ret_job, s
 	if (status == FM_OK)
 		status = fm_query_text(query, 9, &job.error, err);
 	if (status == FM_OK)
-		*ret_job = job;
+		*(struct fm_job *)ret_job = job;
 	return status;
+}
+
+static void drop_job(void *job)
+{
+	fm_job_done(job);
 }
 
 static enum fm_status find_job(struct fm_connection *connection, enum fm_sql sql, const char *text,
@@ -97,18 +102,6 @@ enum fm_status fm_gallery_reembed_running(
 	return read_one(gallery, FM_SQL_JOB_RUNNING, REEMBED, ret_job, err);
 }
 
-struct jobs {
-	struct fm_job *list;
-	size_t count;
-};
-
-static void jobs_done(struct jobs *jobs)
-{
-	for (size_t i = 0; i < jobs->count; i++)
-		fm_job_done(&jobs->list[i]);
-	free(jobs->list);
-}
-
 static enum fm_status check_limit(size_t limit, struct fm_error *err)
 {
 	return limit < 1 || limit > PAGE_MAX ? fm_fail(err, FM_E_INVALID, "limit: 1 to %d", PAGE_MAX) : FM_OK;
@@ -117,33 +110,17 @@ static enum fm_status check_limit(size_t limit, struct fm_error *err)
 enum fm_status fm_gallery_job_list(struct fm_gallery *gallery, size_t limit, struct fm_job **ret_jobs,
         size_t *ret_count, struct fm_error *err)
 {
+	static const struct fm_row_kind kind = {sizeof(**ret_jobs), read_job, drop_job};
 	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
-	fm_cleanup(jobs_done) struct jobs jobs = {0};
-	bool row = true;
 	enum fm_status status = check_limit(limit, err);
 
-	if (status != FM_OK)
-		return status;
-	jobs.list = fm_calloc(limit, sizeof(*jobs.list));
-	if (!jobs.list)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for jobs");
-	status = fm_reader_begin(gallery, &reader, err);
+	if (status == FM_OK)
+		status = fm_reader_begin(gallery, &reader, err);
 	if (status == FM_OK)
 		status = fm_query_start(
 		        &query, reader.connection, FM_SQL_JOB_LIST, FM_PARAMS(FM_INT((int64_t)limit)), err);
-	while (status == FM_OK && row) {
-		status = fm_query_next(&query, &row, err);
-		if (status == FM_OK && row)
-			status = read_job(&query, &jobs.list[jobs.count], err);
-		jobs.count += status == FM_OK && row;
-	}
-	if (status != FM_OK)
-		return status;
-	*ret_count = jobs.count;
-	*ret_jobs = fm_steal(jobs.list);
-	jobs.count = 0;
-	return FM_OK;
+	return status == FM_OK ? fm_rows_read(&query, &kind, ret_jobs, ret_count, err) : status;
 }
 
 struct ending {
@@ -184,19 +161,7 @@ void fm_job_skip_done(struct fm_job_skip *skip)
 	memset(skip, 0, sizeof(*skip));
 }
 
-struct skips {
-	struct fm_job_skip *list;
-	size_t count;
-};
-
-static void skips_done(struct skips *skips)
-{
-	for (size_t i = 0; i < skips->count; i++)
-		fm_job_skip_done(&skips->list[i]);
-	free(skips->list);
-}
-
-static enum fm_status read_skip(struct fm_query *query, struct fm_job_skip *ret_skip, struct fm_error *err)
+static enum fm_status read_skip(struct fm_query *query, void *ret_skip, struct fm_error *err)
 {
 	fm_cleanup(fm_job_skip_done) struct fm_job_skip skip = {
 	        .face_key = sqlite3_column_int64(query->statement, 0)};
@@ -209,45 +174,34 @@ static enum fm_status read_skip(struct fm_query *query, struct fm_job_skip *ret_
 	if (status == FM_OK)
 		status = fm_query_text(query, 4, &skip.reason, err);
 	if (status == FM_OK) {
-		*ret_skip = skip;
+		*(struct fm_job_skip *)ret_skip = skip;
 		memset(&skip, 0, sizeof(skip));
 	}
 	return status;
 }
 
+static void drop_skip(void *skip)
+{
+	fm_job_skip_done(skip);
+}
+
 enum fm_status fm_gallery_job_skips(struct fm_gallery *gallery, const char *id, int64_t after, size_t limit,
         struct fm_job_skip **ret_skips, size_t *ret_count, struct fm_error *err)
 {
+	static const struct fm_row_kind kind = {sizeof(**ret_skips), read_skip, drop_skip};
 	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
 	fm_cleanup(fm_job_done) struct fm_job job = {0};
-	fm_cleanup(skips_done) struct skips skips = {0};
-	bool row = true;
 	enum fm_status status = check_limit(limit, err);
 
-	if (status != FM_OK)
-		return status;
-	skips.list = fm_calloc(limit, sizeof(*skips.list));
-	if (!skips.list)
-		return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a list of faces");
-	status = fm_reader_begin(gallery, &reader, err);
+	if (status == FM_OK)
+		status = fm_reader_begin(gallery, &reader, err);
 	if (status == FM_OK)
 		status = find_job(reader.connection, FM_SQL_JOB_GET, id, &job, err);
 	if (status == FM_OK)
 		status = fm_query_start(&query, reader.connection, FM_SQL_JOB_SKIPS,
 		        FM_PARAMS(FM_INT(job.key), FM_INT(after), FM_INT((int64_t)limit)), err);
-	while (status == FM_OK && row) {
-		status = fm_query_next(&query, &row, err);
-		if (status == FM_OK && row)
-			status = read_skip(&query, &skips.list[skips.count], err);
-		skips.count += status == FM_OK && row;
-	}
-	if (status != FM_OK)
-		return status;
-	*ret_count = skips.count;
-	*ret_skips = fm_steal(skips.list);
-	skips.count = 0;
-	return FM_OK;
+	return status == FM_OK ? fm_rows_read(&query, &kind, ret_skips, ret_count, err) : status;
 }
 
 /* ---- the job ---- */

@@ -24,7 +24,7 @@ static void take_person(struct fm_person *from, struct fm_person *ret_person)
 	memset(from, 0, sizeof(*from));
 }
 
-static enum fm_status read_person(struct fm_query *query, struct fm_person *ret_person, struct fm_error *err)
+enum fm_status fm_person_read(struct fm_query *query, struct fm_person *ret_person, struct fm_error *err)
 {
 	fm_cleanup(fm_person_done) struct fm_person person = {
 	        .key = sqlite3_column_int64(query->statement, 0),
@@ -59,7 +59,7 @@ static enum fm_status read_only_row(
 	enum fm_status status = fm_query_next(query, &found, err);
 
 	if (status == FM_OK && found)
-		status = read_person(query, ret_person, err);
+		status = fm_person_read(query, ret_person, err);
 	if (status == FM_OK)
 		*ret_found = found;
 	return status;
@@ -140,7 +140,7 @@ enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collec
 	else
 		fm_uuid_new(id);
 	if (fields->created_at)
-		status = fm_time_parse(fields->created_at, &created_at_ms, err);
+		status = fm_time_parse_past(fields->created_at, &created_at_ms, err);
 	if (status != FM_OK)
 		return status;
 	status = fm_execute(connection, FM_SQL_PERSON_INSERT,
@@ -165,8 +165,7 @@ struct person_change {
 	int64_t collection_key;
 	const char *id;
 	const struct fm_person_fields *fields;
-	const char *actor;
-	struct fm_person person; /* as it is in the end; the one that was deleted */
+	struct fm_person person; /* as it is in the end */
 };
 
 static enum fm_status create(struct fm_connection *connection, void *context, struct fm_error *err)
@@ -272,81 +271,38 @@ enum fm_status fm_gallery_person_update(struct fm_gallery *gallery, int64_t coll
 	return change_person(gallery, update, &context, ret_person, err);
 }
 
-static enum fm_status erase(struct fm_connection *connection, void *context, struct fm_error *err)
+static enum fm_status find_to_delete(
+        struct fm_connection *connection, struct fm_deletion *deletion, struct fm_error *err)
 {
-	struct person_change *change = context;
-
-	fm_person_done(&change->person);
+	fm_cleanup(fm_person_done) struct fm_person person = {0};
 	enum fm_status status =
-	        fm_person_find(connection, change->collection_key, change->id, &change->person, err);
+	        fm_person_find(connection, deletion->collection_key, deletion->id, &person, err);
 
-	if (status == FM_OK)
-		status = fm_audit_insert(connection,
-		        &(struct fm_audit){.actor = change->actor,
-		                .action = "delete",
-		                .object_kind = "person",
-		                .object_id = change->person.id,
-		                .collection_key = change->collection_key,
-		                .faces = change->person.faces},
-		        err);
-	if (status == FM_OK)
-		status = fm_execute(
-		        connection, FM_SQL_PERSON_DELETE, FM_PARAMS(FM_INT(change->person.key)), err);
+	deletion->key = person.key;
+	deletion->faces = person.faces;
 	return status;
-}
-
-static enum fm_status erased(struct fm_gallery *gallery, void *context, struct fm_error *err)
-{
-	const struct person_change *change = context;
-
-	(void)err;
-	if (gallery->observer.removed)
-		gallery->observer.removed(gallery->observer.context, FM_OBJECT_PERSON, change->person.key);
-	return FM_OK;
 }
 
 enum fm_status fm_gallery_person_delete(struct fm_gallery *gallery, int64_t collection_key, const char *id,
         const char *actor, struct fm_error *err)
 {
-	struct person_change context = {.collection_key = collection_key, .id = id, .actor = actor};
-	enum fm_status status = fm_audit_check_actor(actor, err);
+	struct fm_deletion deletion = {.object = FM_OBJECT_PERSON,
+	        .id = id,
+	        .actor = actor,
+	        .collection_key = collection_key,
+	        .find = find_to_delete};
 
-	if (status == FM_OK)
-		status = fm_gallery_change(gallery,
-		        &(struct fm_change){
-		                .run = erase, .applied = erased, .context = &context, .erases = true},
-		        err);
-	fm_person_done(&context.person);
-	return status;
+	return fm_delete(gallery, &deletion, err);
 }
 
-struct page {
-	struct fm_person *people;
-	size_t count, capacity;
-};
-
-static void page_done(struct page *page)
+static enum fm_status read_listed(struct fm_query *query, void *ret_person, struct fm_error *err)
 {
-	for (size_t i = 0; i < page->count; i++)
-		fm_person_done(&page->people[i]);
-	free(page->people);
+	return fm_person_read(query, ret_person, err);
 }
 
-static enum fm_status page_append(struct page *page, struct fm_query *query, struct fm_error *err)
+static void drop_listed(void *person)
 {
-	if (page->count == page->capacity) {
-		size_t capacity = page->capacity ? page->capacity * 2 : 16;
-		struct fm_person *grown = reallocarray(page->people, capacity, sizeof(*grown));
-
-		if (!grown)
-			return fm_fail(err, FM_E_NOMEM, "gallery: no memory for a page of people");
-		page->people = grown;
-		page->capacity = capacity;
-	}
-	enum fm_status status = read_person(query, &page->people[page->count], err);
-
-	page->count += status == FM_OK;
-	return status;
+	fm_person_done(person);
 }
 
 /* The row key behind a cursor; 0, below every key, for the first page. */
@@ -374,9 +330,10 @@ enum fm_status fm_gallery_person_list(struct fm_gallery *gallery, int64_t collec
 {
 	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
 	fm_cleanup(fm_query_done) struct fm_query query = {0};
-	fm_cleanup(page_done) struct page page = {0};
+	static const struct fm_row_kind kind = {sizeof(**ret_people), read_listed, drop_listed};
+	struct fm_person *people;
 	int64_t after_key = 0;
-	bool row = true;
+	size_t count;
 
 	if (limit == 0 || limit > PAGE_MAX)
 		return fm_fail(err, FM_E_INVALID, "limit: 1 to %d people", PAGE_MAX);
@@ -396,20 +353,16 @@ enum fm_status fm_gallery_person_list(struct fm_gallery *gallery, int64_t collec
 	else
 		status = fm_query_start(&query, reader.connection, FM_SQL_PERSON_LIST,
 		        FM_PARAMS(collection, from, most), err);
-	while (status == FM_OK && row) {
-		status = fm_query_next(&query, &row, err);
-		if (status == FM_OK && row)
-			status = page_append(&page, &query, err);
-	}
+	if (status == FM_OK)
+		status = fm_rows_read(&query, &kind, &people, &count, err);
 	if (status != FM_OK)
 		return status;
 	ret_next[0] = '\0';
-	if (page.count > limit) {
-		fm_person_done(&page.people[--page.count]);
-		memcpy(ret_next, page.people[page.count - 1].id, FM_UUID_TEXT);
+	if (count > limit) {
+		fm_person_done(&people[--count]);
+		memcpy(ret_next, people[count - 1].id, FM_UUID_TEXT);
 	}
-	*ret_count = page.count;
-	*ret_people = fm_steal(page.people);
-	page.count = 0;
+	*ret_count = count;
+	*ret_people = people;
 	return FM_OK;
 }

@@ -71,10 +71,18 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                   " (SELECT 1 FROM embeddings AS e WHERE e.face = faces.key"
                                   " AND e.model = ?3)) ORDER BY key"},
         [FM_SQL_FACE_LIST] = {"SELECT " FACE_COLUMNS " FROM faces WHERE person = ?1 ORDER BY key"},
-        [FM_SQL_FACE_EXPORT] = {"SELECT faces.key, person, collection, id, quality, created_at_ms, text, dim,"
-                                " embedding, seal, image_sha256, box_x, box_y, box_width, box_height"
-                                " FROM faces JOIN models ON models.key = faces.model WHERE person = ?1"
-                                " ORDER BY faces.key"},
+        /* 64 at a time: sorting a person's faces would hold all of their embeddings and crops. */
+        [FM_SQL_FACE_EXPORT] =
+                {"SELECT faces.key, faces.id, quality, created_at_ms, text, dim,"
+                 " coalesce(e.embedding, faces.embedding),"
+                 " CASE WHEN e.key IS NULL THEN faces.seal ELSE e.seal END, image_sha256,"
+                 " box_x, box_y, box_width, box_height, crops.bytes, jpeg, crops.seal, faces.id"
+                 " FROM faces LEFT JOIN embeddings AS e ON e.face = faces.key AND e.model ="
+                 " (SELECT key FROM models WHERE text = ?3)"
+                 " JOIN models ON models.key = coalesce(e.model, faces.model)"
+                 " LEFT JOIN crops ON crops.face = faces.key"
+                 " WHERE faces.key IN (SELECT key FROM faces WHERE person = ?1 AND key > ?2"
+                 " ORDER BY key LIMIT 64) ORDER BY faces.key"},
         [FM_SQL_FACE_DELETE] = {"DELETE FROM faces WHERE key = ?1"},
 
         /* All collections, of which there are few, and under an index their faces that are too old. */

@@ -89,7 +89,7 @@ void fm_time_text(int64_t time_ms, char ret_text[32])
 	snprintf(ret_text, 32, "%s.%03dZ", text, (int)(clamped % 1000));
 }
 
-enum fm_status fm_time_parse(const char *text, int64_t *ret_time_ms, struct fm_error *err)
+enum fm_status fm_time_parse_past(const char *text, int64_t *ret_time_ms, struct fm_error *err)
 {
 	struct tm utc = {0};
 	unsigned milliseconds;
@@ -103,10 +103,11 @@ enum fm_status fm_time_parse(const char *text, int64_t *ret_time_ms, struct fm_e
 		utc.tm_year -= 1900;
 		utc.tm_mon -= 1;
 		int64_t time_ms = (int64_t)timegm(&utc) * 1000 + (int64_t)milliseconds;
+		int64_t now_ms = fm_time_now_ms();
 		/* What the calendar does not have comes back as another day. */
 		fm_time_text(time_ms, again);
-		if (strcmp(again, text) == 0) {
-			*ret_time_ms = time_ms;
+		if (time_ms > 0 && strcmp(again, text) == 0) {
+			*ret_time_ms = time_ms < now_ms ? time_ms : now_ms;
 			return FM_OK;
 		}
 	}

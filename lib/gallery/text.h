@@ -27,7 +27,10 @@ int64_t fm_time_now_ms(void);
 /* RFC 3339 in UTC with milliseconds; clamped to the years 1970 to 9999, which is what the format can hold. */
 void fm_time_text(int64_t time_ms, char ret_text[32]);
 
-/* The inverse. FM_E_INVALID: any other form, or no such time. */
-enum fm_status fm_time_parse(const char *text, int64_t *ret_time_ms, struct fm_error *err);
+/*
+ * The inverse, of a time that has been: what a clock elsewhere says is still to come becomes now, so that
+ * nothing is kept for longer than from now. FM_E_INVALID: any other form, no such time, or 1970 itself.
+ */
+enum fm_status fm_time_parse_past(const char *text, int64_t *ret_time_ms, struct fm_error *err);
 
 #endif

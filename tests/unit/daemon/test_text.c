@@ -123,7 +123,7 @@ Test(text, base64)
 
 static enum fm_status bounded(const char *text)
 {
-	return fm_json_bounded(text, strlen(text), NULL);
+	return fm_json_bounded(text, strlen(text), FM_JSON_DEPTH_MAX, FM_JSON_VALUES_MAX, NULL);
 }
 
 Test(text, json_is_bounded_before_it_is_parsed)
