@@ -87,7 +87,7 @@ static float *product(const struct fm_kernels *kernels, const struct problem *p,
 	return out;
 }
 
-static void compare_all(const struct problem *p)
+static void compare_rows(const struct problem *p)
 {
 	float *expected = product(fm_kernels_for(FM_ISA_SCALAR), p, false);
 
@@ -108,11 +108,24 @@ static void compare_all(const struct problem *p)
 	guarded_free(expected, out_bytes(p));
 }
 
+/* Rows as they are, with one zero point that is not 0, wherever it is, and with none. */
+static void compare_all(struct random *random, struct problem *p)
+{
+	const size_t last = random_size(random, 0, p->m - 1);
+
+	compare_rows(p);
+	for (size_t i = 0; i < p->m; i++)
+		p->a_quant[i].zero = i == last;
+	compare_rows(p);
+	p->a_quant[last].zero = 0;
+	compare_rows(p);
+}
+
 static void compare_shape(struct random *random, size_t m, size_t n, size_t k, enum filling filling)
 {
 	struct problem p = problem_init(random, m, n, k, filling);
 
-	compare_all(&p);
+	compare_all(random, &p);
 	problem_done(&p);
 }
 
@@ -154,8 +167,10 @@ Test(gemm_u8s8, every_tail)
 	struct random random = {3};
 
 	for (size_t m = 1; m <= 14; m++) {
-		for (size_t n = 1; n <= 70; n++)
+		for (size_t n = 1; n <= 70; n++) {
 			compare_shape(&random, m, n, random_size(&random, 1, 9), FILL_RANDOM);
+			compare_shape(&random, m, n, random_size(&random, 13, 32), FILL_RANDOM);
+		}
 	}
 }
 
