@@ -18,6 +18,7 @@
 
 #include "lib/cpu/cpu.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -122,9 +123,9 @@ struct fm_kernels {
 	struct fm_gemm_f32 gemm_f32;
 
 	/* Quantizes m rows of k floats (stride a_stride) to q [m][k_padded] (padding zeroed) and fills
-	 * quant[m]. */
+	 * quant[m]. nonnegative: no value is below 0, which gives the same bits sooner. */
 	void (*quantize_rows)(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
-	        size_t m, size_t k, size_t k_padded);
+	        size_t m, size_t k, size_t k_padded, bool nonnegative);
 
 	/*
 	 * The same for the rows of a matrix that lies column by column, term t of row i being columns[t][i].

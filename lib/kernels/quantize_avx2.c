@@ -186,8 +186,9 @@ FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float
 }
 
 void fm_quantize_rows_avx2(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
-        size_t k, size_t k_padded)
+        size_t k, size_t k_padded, bool nonnegative)
 {
+	(void)nonnegative;
 	if (k == 16 && k_padded == 16)
 		quantize_rows(q, quant, a, a_stride, m, 16, 16, true);
 	else

@@ -42,9 +42,12 @@ FM_INLINE __m512i largest_of_sixteen(const __m512i v[4], bool is_signed)
 	        _mm512_shuffle_i32x4(front, back, _MM_SHUFFLE(3, 1, 3, 1)), is_signed);
 }
 
-/* What four rows from `first` on span; past the last row it is that row again. */
+/*
+ * What four rows from `first` on span; past the last row it is that row again. Without negative values
+ * *ret_low stays as it is.
+ */
 FM_INLINE void span_four(__m512i *ret_low, __m512i *ret_high, const float *a, size_t a_stride, size_t first,
-        size_t last, size_t k)
+        size_t last, size_t k, bool nonnegative)
 {
 	const float *row[4];
 	__m512i low[4], high[4];
@@ -61,37 +64,50 @@ FM_INLINE void span_four(__m512i *ret_low, __m512i *ret_high, const float *a, si
 		FM_UNROLL
 		for (size_t r = 0; r < 4; r++) {
 			__m512i x = _mm512_loadu_si512(row[r] + at);
-			low[r] = larger(low[r], x, false);
+			if (!nonnegative)
+				low[r] = larger(low[r], x, false);
 			high[r] = larger(high[r], x, true);
 		}
 	}
-	*ret_low = largest_of_four(low, false);
+	if (!nonnegative)
+		*ret_low = largest_of_four(low, false);
 	*ret_high = largest_of_four(high, true);
 }
 
+/* What rows are quantized by: loaded where it is used, so that a zero point that nobody adds is not loaded.
+ */
+struct grids {
+	float inverse[BLOCK];
+	int32_t zero[BLOCK];
+};
+
 /* Scale, its inverse and zero point of `rows` rows, which are at most BLOCK. */
-FM_INLINE void find_ranges(float inverse[BLOCK], int32_t zeros[BLOCK], struct fm_row_quant *quant,
-        const float *a, size_t a_stride, size_t rows, size_t k)
+FM_INLINE void find_ranges(struct grids *grids, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t rows, size_t k, bool nonnegative)
 {
 	const __m512i pairs = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-	__m512i low[4], high[4];
+	__m512i low[4], high[4], zero = _mm512_setzero_si512();
+	__m512 lows = _mm512_setzero_ps();
 
 	FM_UNROLL
 	for (size_t f = 0; f < 4; f++)
-		span_four(&low[f], &high[f], a, a_stride, 4 * f, rows - 1, k);
-	__m512 lows = _mm512_castsi512_ps(largest_of_sixteen(low, false));
+		span_four(&low[f], &high[f], a, a_stride, 4 * f, rows - 1, k, nonnegative);
 	__m512 highs = _mm512_castsi512_ps(largest_of_sixteen(high, true));
-	lows = _mm512_min_ps(lows, _mm512_setzero_ps());
 	highs = _mm512_max_ps(highs, _mm512_setzero_ps());
-	__m512 range = _mm512_sub_ps(highs, lows);
+	if (!nonnegative)
+		lows = _mm512_min_ps(_mm512_castsi512_ps(largest_of_sixteen(low, false)), lows);
+	__m512 range = nonnegative ? highs : _mm512_sub_ps(highs, lows);
 	__mmask16 flat = _mm512_cmp_ps_mask(range, _mm512_set1_ps(FM_QUANT_RANGE_MIN), _CMP_LT_OS);
 	__m512 one = _mm512_set1_ps(1.0f);
 	__m512 scale = _mm512_mask_mov_ps(_mm512_div_ps(range, _mm512_set1_ps(255.0f)), flat, one);
-	__m512 negated = _mm512_xor_ps(lows, _mm512_set1_ps(-0.0f));
-	__m512i zero = _mm512_cvtps_epi32(_mm512_div_ps(negated, scale));
-	zero = _mm512_min_epi32(_mm512_max_epi32(zero, _mm512_setzero_si512()), _mm512_set1_epi32(255));
-	_mm512_storeu_ps(inverse, _mm512_div_ps(one, scale));
-	_mm512_storeu_si512(zeros, zero);
+	if (!nonnegative) {
+		__m512 negated = _mm512_xor_ps(lows, _mm512_set1_ps(-0.0f));
+		__m512i rounded = _mm512_cvtps_epi32(_mm512_div_ps(negated, scale));
+		zero = _mm512_min_epi32(_mm512_max_epi32(rounded, zero), _mm512_set1_epi32(255));
+	}
+	_mm512_storeu_ps(grids->inverse, _mm512_div_ps(one, scale));
+	if (!nonnegative)
+		_mm512_storeu_si512(grids->zero, zero);
 
 	struct fm_row_quant quants[BLOCK];
 	struct fm_row_quant *to = rows == BLOCK ? quant : quants;
@@ -101,6 +117,12 @@ FM_INLINE void find_ranges(float inverse[BLOCK], int32_t zeros[BLOCK], struct fm
 	        _mm512_permutex2var_epi32(scales, _mm512_add_epi32(pairs, _mm512_set1_epi32(8)), zero));
 	if (rows < BLOCK)
 		memcpy(quant, quants, rows * sizeof(*quant));
+}
+
+/* A constant without negative values, so that nobody adds it. */
+FM_INLINE __m512i zero_point(const struct grids *grids, size_t row, bool nonnegative)
+{
+	return nonnegative ? _mm512_setzero_si512() : _mm512_set1_epi32(grids->zero[row]);
 }
 
 FM_INLINE __m512i round_to_s32(__m512 x, __m512 inverse, __m512i zero)
@@ -130,11 +152,11 @@ FM_INLINE void store_codes(uint8_t *codes, __m512i s0, __m512i s1, __m512i s2, _
 	_mm512_storeu_si512(codes, _mm512_permutexvar_epi32(order, bytes));
 }
 
-FM_INLINE void quantize_row(
-        uint8_t *codes, const float *row, size_t k, size_t k_padded, float inverse_scale, int32_t zero_point)
+FM_INLINE void quantize_row(uint8_t *codes, const float *from, size_t k, size_t k_padded,
+        const struct grids *grids, size_t row, bool nonnegative)
 {
-	const __m512 inverse = _mm512_set1_ps(inverse_scale);
-	const __m512i zero = _mm512_set1_epi32(zero_point);
+	const __m512 inverse = _mm512_set1_ps(grids->inverse[row]);
+	const __m512i zero = zero_point(grids, row, nonnegative);
 	const uint32_t padding = 0;
 	size_t t = 0;
 
@@ -144,19 +166,19 @@ FM_INLINE void quantize_row(
 	else if (k < k_padded)
 		memset(codes + k, 0, k_padded - k);
 	for (; t + 64 <= k; t += 64) {
-		__m512i s0 = round_to_s32(_mm512_loadu_ps(row + t), inverse, zero);
-		__m512i s1 = round_to_s32(_mm512_loadu_ps(row + t + 16), inverse, zero);
-		__m512i s2 = round_to_s32(_mm512_loadu_ps(row + t + 32), inverse, zero);
-		__m512i s3 = round_to_s32(_mm512_loadu_ps(row + t + 48), inverse, zero);
+		__m512i s0 = round_to_s32(_mm512_loadu_ps(from + t), inverse, zero);
+		__m512i s1 = round_to_s32(_mm512_loadu_ps(from + t + 16), inverse, zero);
+		__m512i s2 = round_to_s32(_mm512_loadu_ps(from + t + 32), inverse, zero);
+		__m512i s3 = round_to_s32(_mm512_loadu_ps(from + t + 48), inverse, zero);
 		store_codes(codes + t, s0, s1, s2, s3);
 	}
 	for (; t + LANES <= k; t += LANES)
-		quantize_vector(codes + t, row + t, LANES, inverse, zero);
+		quantize_vector(codes + t, from + t, LANES, inverse, zero);
 	/* The last vector overlaps its neighbour: the same codes once more, but no mask. */
 	if (t < k && k >= LANES)
-		quantize_vector(codes + k - LANES, row + k - LANES, LANES, inverse, zero);
+		quantize_vector(codes + k - LANES, from + k - LANES, LANES, inverse, zero);
 	else if (t < k)
-		quantize_vector(codes, row, k, inverse, zero);
+		quantize_vector(codes, from, k, inverse, zero);
 }
 
 /*
@@ -164,7 +186,7 @@ FM_INLINE void quantize_row(
  * many it did.
  */
 FM_INLINE size_t quantize_short_rows(uint8_t *q, const float *a, size_t a_stride, size_t rows, size_t k,
-        const float inverse[BLOCK], const int32_t zeros[BLOCK])
+        const struct grids *grids, bool nonnegative)
 {
 	const size_t vectors = k / LANES, step = 4 / vectors;
 	size_t row = 0;
@@ -176,39 +198,56 @@ FM_INLINE size_t quantize_short_rows(uint8_t *q, const float *a, size_t a_stride
 		for (size_t v = 0; v < 4; v++) {
 			const size_t r = row + v / vectors;
 			s[v] = round_to_s32(_mm512_loadu_ps(a + r * a_stride + v % vectors * LANES),
-			        _mm512_set1_ps(inverse[r]), _mm512_set1_epi32(zeros[r]));
+			        _mm512_set1_ps(grids->inverse[r]), zero_point(grids, r, nonnegative));
 		}
 		store_codes(q + row * k, s[0], s[1], s[2], s[3]);
 	}
 	return row;
 }
 
-FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
-        size_t m, size_t k, size_t k_padded, bool is_short)
+/* At most BLOCK rows. */
+FM_INLINE void quantize_block(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t rows, size_t k, size_t k_padded, bool is_short, bool nonnegative)
 {
-	for (size_t i = 0; i < m; i += BLOCK) {
-		size_t rows = m - i < BLOCK ? m - i : BLOCK, row = 0;
-		const float *from = a + i * a_stride;
-		uint8_t *to = q + i * k_padded;
-		float inverse[BLOCK];
-		int32_t zeros[BLOCK];
+	struct grids grids;
+	size_t row = 0;
 
-		find_ranges(inverse, zeros, quant + i, from, a_stride, rows, k);
-		if (is_short)
-			row = quantize_short_rows(to, from, a_stride, rows, k, inverse, zeros);
-		for (; row < rows; row++)
-			quantize_row(to + row * k_padded, from + row * a_stride, k, k_padded, inverse[row],
-			        zeros[row]);
-	}
+	find_ranges(&grids, quant, a, a_stride, rows, k, nonnegative);
+	if (is_short)
+		row = quantize_short_rows(q, a, a_stride, rows, k, &grids, nonnegative);
+	for (; row < rows; row++)
+		quantize_row(q + row * k_padded, a + row * a_stride, k, k_padded, &grids, row, nonnegative);
+}
+
+FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
+        size_t m, size_t k, size_t k_padded, bool is_short, bool nonnegative)
+{
+	size_t i = 0;
+
+	for (; i + BLOCK <= m; i += BLOCK)
+		quantize_block(q + i * k_padded, quant + i, a + i * a_stride, a_stride, BLOCK, k, k_padded,
+		        is_short, nonnegative);
+	if (i < m)
+		quantize_block(q + i * k_padded, quant + i, a + i * a_stride, a_stride, m - i, k, k_padded,
+		        is_short, nonnegative);
+}
+
+FM_INLINE void quantize_any(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
+        size_t k, size_t k_padded, bool nonnegative)
+{
+	if (k == 16 && k_padded == 16)
+		quantize_rows(q, quant, a, a_stride, m, 16, 16, true, nonnegative);
+	else if (k == 32 && k_padded == 32)
+		quantize_rows(q, quant, a, a_stride, m, 32, 32, true, nonnegative);
+	else
+		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false, nonnegative);
 }
 
 void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
-        size_t m, size_t k, size_t k_padded)
+        size_t m, size_t k, size_t k_padded, bool nonnegative)
 {
-	if (k == 16 && k_padded == 16)
-		quantize_rows(q, quant, a, a_stride, m, 16, 16, true);
-	else if (k == 32 && k_padded == 32)
-		quantize_rows(q, quant, a, a_stride, m, 32, 32, true);
+	if (nonnegative)
+		quantize_any(q, quant, a, a_stride, m, k, k_padded, true);
 	else
-		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false);
+		quantize_any(q, quant, a, a_stride, m, k, k_padded, false);
 }

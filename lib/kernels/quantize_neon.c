@@ -93,8 +93,9 @@ FM_INLINE void quantize_row(
 }
 
 void fm_quantize_rows_neon(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
-        size_t k, size_t k_padded)
+        size_t k, size_t k_padded, bool nonnegative)
 {
+	(void)nonnegative;
 	for (size_t i = 0; i < m; i += BLOCK) {
 		size_t rows = m - i < BLOCK ? m - i : BLOCK;
 		float inverse[BLOCK];

@@ -11,8 +11,9 @@ static int32_t clamp_u8(long v)
 }
 
 void fm_quantize_rows_scalar(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
-        size_t m, size_t k, size_t k_padded)
+        size_t m, size_t k, size_t k_padded, bool nonnegative)
 {
+	(void)nonnegative;
 	for (size_t i = 0; i < m; i++) {
 		const float *row = a + i * a_stride;
 		uint8_t *codes = q + i * k_padded;

@@ -37,6 +37,7 @@ struct fm_value {
 	/* Its elements lie on this grid, by QuantizeLinear; encoded: only DequantizeLinear may read it. */
 	const struct fm_grid *grid;
 	bool encoded;
+	bool nonnegative;     /* by fm_graph_find_signs: a run makes no element below 0 */
 	const void *constant; /* row-major data, or NULL for what a run makes */
 	uint32_t producer;    /* node, or FM_NODE_NONE: input, initializer */
 	uint32_t consumer;    /* the last node that reads it; meaningful when uses == 1 */
@@ -120,6 +121,9 @@ enum fm_status fm_graph_fuse(struct fm_graph *graph, struct fm_error *err);
 
 /* Chooses each value's layout and inserts the conversions that remain. */
 enum fm_status fm_graph_layout(struct fm_graph *graph, struct fm_error *err);
+
+/* Sets each computed value's `nonnegative`, once nothing is rewritten any more. */
+void fm_graph_find_signs(struct fm_graph *graph);
 
 /* Recounts uses and consumers, and removes nodes whose outputs nobody reads. */
 void fm_graph_count_uses(struct fm_graph *graph);

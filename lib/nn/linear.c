@@ -86,6 +86,7 @@ enum fm_status fm_linear_prepare(const struct fm_build *build, const struct fm_n
 	if (!fm_weights_clean(weights, n * k))
 		return fm_node_fail(node, err, FM_E_UNSUPPORTED, "a weight is infinite or not a number");
 	linear.normalizes = node->fused.norm != NULL;
+	linear.nonnegative = !linear.normalizes && build->graph->values[node->inputs[0]].nonnegative;
 	if (linear.normalizes && (status = fm_layer_norm_prepare(build, node->fused.norm, &linear.norm, err)))
 		return status;
 	status = linear.precision == FM_INT8
@@ -169,7 +170,8 @@ static void run_chunk(const struct fm_linear *linear, const struct fm_kernels *k
 			        ->quantize_f32(codes, quant, a, a_stride, m, linear->k, linear->k_padded,
 			                linear->grid);
 		else
-			kernels->quantize_rows(codes, quant, a, a_stride, m, linear->k, linear->k_padded);
+			kernels->quantize_rows(codes, quant, a, a_stride, m, linear->k, linear->k_padded,
+			        linear->nonnegative);
 		kernels->gemm_u8s8.run(out, out_stride, codes, quant, m, linear->packed, linear->w_scale,
 		        linear->n, linear->k, epilogue);
 	} else {

@@ -22,6 +22,7 @@ struct fm_linear {
 	size_t k_padded;      /* int8 only */
 	size_t chunk_rows;
 	bool normalizes, gelu; /* rows before, results after */
+	bool nonnegative;      /* no value of the rows is below 0 */
 	struct fm_norm norm;
 	const struct fm_grid *grid; /* the rows', int8 only; NULL: each row's own, found when it comes */
 	struct fm_chain chain;

@@ -202,8 +202,10 @@ static enum fm_status build_net(struct fm_net *net, struct fm_arena *arena, cons
 	if ((status = fm_graph_build(&graph, arena, model, size, outputs, err)) ||
 	        (status = fm_graph_infer(&graph, err)) ||
 	        (!options->no_fusion && (status = fm_graph_fuse(&graph, err))) ||
-	        (status = fm_graph_layout(&graph, err)) ||
-	        (status = describe_ends(net, &graph, model, outputs, err)) ||
+	        (status = fm_graph_layout(&graph, err)))
+		return status;
+	fm_graph_find_signs(&graph);
+	if ((status = describe_ends(net, &graph, model, outputs, err)) ||
 	        (status = make_steps(net, &graph, strips_bytes_min, memory_max_bytes, err)))
 		return status;
 	return FM_OK;

@@ -134,32 +134,33 @@ struct product_shape {
 	size_t m, k, n;
 	enum fm_activation activation;
 	bool residual;
-	int times; /* that one embedding runs it; 0: another network's, not in the total */
+	bool nonnegative; /* the rows */
+	int times;        /* that one embedding runs it; 0: another network's, not in the total */
 };
 
 static const struct product_shape product_shapes[] = {
-        {3136, 64, 128, FM_ACT_PRELU, false, 1},
-        {784, 128, 64, FM_ACT_NONE, false, 1},
-        {784, 128, 64, FM_ACT_NONE, true, 4},
-        {784, 64, 128, FM_ACT_PRELU, false, 4},
-        {784, 64, 256, FM_ACT_PRELU, false, 1},
-        {196, 256, 128, FM_ACT_NONE, false, 1},
-        {196, 256, 128, FM_ACT_NONE, true, 6},
-        {196, 128, 256, FM_ACT_PRELU, false, 6},
-        {196, 128, 512, FM_ACT_PRELU, false, 1},
-        {49, 512, 128, FM_ACT_NONE, false, 1},
-        {49, 128, 256, FM_ACT_PRELU, false, 2},
-        {49, 256, 128, FM_ACT_NONE, true, 2},
-        {49, 128, 512, FM_ACT_PRELU, false, 1},
-        {1, 512, 512, FM_ACT_NONE, false, 1},
-        {3136, 27, 64, FM_ACT_PRELU, false, 0},
-        {19200, 16, 32, FM_ACT_RELU, false, 0},
-        {4800, 32, 32, FM_ACT_RELU, false, 0},
-        {1200, 64, 64, FM_ACT_RELU, false, 0},
-        {1200, 64, 12, FM_ACT_NONE, false, 0},
-        {1200, 64, 8, FM_ACT_NONE, false, 0},
-        {1200, 144, 16, FM_ACT_RELU, false, 0},
-        {300, 128, 4, FM_ACT_NONE, false, 0},
+        {3136, 64, 128, FM_ACT_PRELU, false, false, 1},
+        {784, 128, 64, FM_ACT_NONE, false, false, 1},
+        {784, 128, 64, FM_ACT_NONE, true, false, 4},
+        {784, 64, 128, FM_ACT_PRELU, false, false, 4},
+        {784, 64, 256, FM_ACT_PRELU, false, false, 1},
+        {196, 256, 128, FM_ACT_NONE, false, false, 1},
+        {196, 256, 128, FM_ACT_NONE, true, false, 6},
+        {196, 128, 256, FM_ACT_PRELU, false, false, 6},
+        {196, 128, 512, FM_ACT_PRELU, false, false, 1},
+        {49, 512, 128, FM_ACT_NONE, false, false, 1},
+        {49, 128, 256, FM_ACT_PRELU, false, false, 2},
+        {49, 256, 128, FM_ACT_NONE, true, false, 2},
+        {49, 128, 512, FM_ACT_PRELU, false, false, 1},
+        {1, 512, 512, FM_ACT_NONE, false, false, 1},
+        {3136, 27, 64, FM_ACT_PRELU, false, false, 0},
+        {19200, 16, 32, FM_ACT_RELU, false, true, 0},
+        {4800, 32, 32, FM_ACT_RELU, false, true, 0},
+        {1200, 64, 64, FM_ACT_RELU, false, true, 0},
+        {1200, 64, 12, FM_ACT_NONE, false, true, 0},
+        {1200, 64, 8, FM_ACT_NONE, false, true, 0},
+        {1200, 144, 16, FM_ACT_RELU, false, true, 0},
+        {300, 128, 4, FM_ACT_NONE, false, true, 0},
 };
 
 struct product {
@@ -187,8 +188,8 @@ static void run_quantize(void *work)
 {
 	struct product *p = work;
 
-	p->kernels->quantize_rows(
-	        p->codes, p->quant, p->a, p->shape->k, p->shape->m, p->shape->k, p->k_padded);
+	p->kernels->quantize_rows(p->codes, p->quant, p->a, p->shape->k, p->shape->m, p->shape->k,
+	        p->k_padded, p->shape->nonnegative);
 }
 
 static void run_f32(void *work)
@@ -214,6 +215,8 @@ static struct product product_init(const struct fm_kernels *kernels, const struc
 	        .channel = alloc_floats(s->n),
 	};
 
+	for (size_t i = 0; s->nonnegative && i < s->m * s->k; i++)
+		p.a[i] = p.a[i] < 0 ? 0 : p.a[i];
 	p.epilogue = (struct fm_epilogue){
 	        .bias = p.channel,
 	        .residual = s->residual ? alloc_floats(s->m * s->n) : NULL,

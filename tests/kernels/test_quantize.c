@@ -13,13 +13,13 @@ struct codes {
 };
 
 static struct codes quantize(const struct fm_kernels *kernels, const float *a, size_t a_stride, size_t m,
-        size_t k, size_t k_padded)
+        size_t k, size_t k_padded, bool nonnegative)
 {
 	struct codes codes = {.m = m, .k_padded = k_padded};
 
 	codes.q = guarded_alloc(m * k_padded);
 	codes.quant = guarded_alloc(m * sizeof(*codes.quant));
-	kernels->quantize_rows(codes.q, codes.quant, a, a_stride, m, k, k_padded);
+	kernels->quantize_rows(codes.q, codes.quant, a, a_stride, m, k, k_padded, nonnegative);
 	return codes;
 }
 
@@ -33,7 +33,7 @@ static void codes_done(struct codes *codes)
  * their terms, and of their lowest and highest alone. */
 static void compare_columns(const float *a, size_t m, size_t k, size_t k_padded)
 {
-	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k_padded);
+	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k_padded, false);
 	float **columns = guarded_alloc(k * sizeof(*columns));
 	float *spans[2] = {guarded_alloc(m * sizeof(float)), guarded_alloc(m * sizeof(float))};
 
@@ -112,20 +112,40 @@ Test(quantize, spans_of_columns_hold_zero_and_all_values)
 	}
 }
 
-static void compare_all(const float *a, size_t a_stride, size_t m, size_t k, size_t k_padded)
+static void compare_rows(
+        const float *a, size_t a_stride, size_t m, size_t k, size_t k_padded, bool nonnegative)
 {
-	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, a_stride, m, k, k_padded);
+	struct codes expected = quantize(fm_kernels_for(FM_ISA_SCALAR), a, a_stride, m, k, k_padded, false);
 
-	for_each_vector_isa(kernels)
-	{
-		struct codes codes = quantize(kernels, a, a_stride, m, k, k_padded);
+	for (int isa = FM_ISA_SCALAR; isa < FM_ISA_COUNT; isa++) {
+		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
+
+		if (kernels == NULL)
+			continue;
+		struct codes codes = quantize(kernels, a, a_stride, m, k, k_padded, nonnegative);
 		cr_assert_eq(memcmp(codes.quant, expected.quant, m * sizeof(*codes.quant)), 0,
-		        "%s: scale or zero, m %zu k %zu", fm_isa_name(kernels->isa), m, k);
-		cr_assert_eq(memcmp(codes.q, expected.q, m * k_padded), 0, "%s: codes, m %zu k %zu of %zu",
-		        fm_isa_name(kernels->isa), m, k, k_padded);
+		        "%s: scale or zero, m %zu k %zu nonnegative %d", fm_isa_name(kernels->isa), m, k,
+		        nonnegative);
+		cr_assert_eq(memcmp(codes.q, expected.q, m * k_padded), 0,
+		        "%s: codes, m %zu k %zu of %zu nonnegative %d", fm_isa_name(kernels->isa), m, k,
+		        k_padded, nonnegative);
 		codes_done(&codes);
 	}
 	codes_done(&expected);
+}
+
+/* And without a negative value, said so or not: the bits are the same. */
+static void compare_all(const float *a, size_t a_stride, size_t m, size_t k, size_t k_padded)
+{
+	const size_t floats = (m - 1) * a_stride + k;
+	float *without = guarded_alloc(floats * sizeof(*without));
+
+	for (size_t i = 0; i < floats; i++)
+		without[i] = a[i] < 0 ? -0.0f : a[i];
+	compare_rows(a, a_stride, m, k, k_padded, false);
+	compare_rows(without, a_stride, m, k, k_padded, false);
+	compare_rows(without, a_stride, m, k, k_padded, true);
+	guarded_free(without, floats * sizeof(*without));
 }
 
 Test(quantize, scalar_is_within_half_a_step)
@@ -135,7 +155,7 @@ Test(quantize, scalar_is_within_half_a_step)
 	for (int round = 0; round < 200; round++) {
 		size_t m = random_size(&random, 1, 5), k = random_size(&random, 1, 100);
 		float *a = guarded_floats(&random, m * k);
-		struct codes codes = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k + 3);
+		struct codes codes = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, m, k, k + 3, false);
 
 		for (size_t i = 0; i < m; i++) {
 			double scale = codes.quant[i].scale;
@@ -170,7 +190,7 @@ Test(quantize, zero_is_exact)
 		size_t k = random_size(&random, 2, 40);
 		float *a = guarded_floats(&random, k);
 		a[random_size(&random, 0, k - 1)] = 0.0f;
-		struct codes codes = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, 1, k, k);
+		struct codes codes = quantize(fm_kernels_for(FM_ISA_SCALAR), a, k, 1, k, k, false);
 		for (size_t t = 0; t < k; t++) {
 			if (a[t] == 0.0f)
 				cr_assert_eq(codes.q[t], codes.quant[0].zero);
@@ -271,7 +291,7 @@ Test(quantize, zeros_have_scale_one)
 		const struct fm_kernels *kernels = fm_kernels_for((enum fm_isa)isa);
 		if (kernels == NULL)
 			continue;
-		struct codes codes = quantize(kernels, a, 20, 1, 20, 20);
+		struct codes codes = quantize(kernels, a, 20, 1, 20, 20, false);
 		cr_assert_eq(codes.quant[0].scale, 1.0f);
 		cr_assert_eq(codes.quant[0].zero, 0);
 		codes_done(&codes);
