@@ -244,6 +244,8 @@ int main(void)
 			return 1;
 	}
 	nanosleep(&(struct timespec){.tv_sec = SECONDS}, NULL);
+	while (!atomic_load(&failed) && (!atomic_load(&reads) || !atomic_load(&writes)))
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	atomic_store(&stop, true);
 	for (int i = 0; i < WRITERS + READERS; i++)
 		pthread_join(threads[i], NULL);
@@ -253,5 +255,5 @@ int main(void)
 	rmdir(directory);
 	printf("stress_gallery: %lu pages beside %lu changes: %s\n", atomic_load(&reads),
 	        atomic_load(&writes), atomic_load(&failed) ? "FAILED" : "ok");
-	return atomic_load(&failed) || atomic_load(&reads) == 0 || atomic_load(&writes) == 0;
+	return atomic_load(&failed);
 }

@@ -216,6 +216,8 @@ int main(void)
 			return 1;
 	}
 	nanosleep(&(struct timespec){.tv_sec = SECONDS}, NULL);
+	while (!atomic_load(&failed) && (!atomic_load(&searches) || !atomic_load(&changes)))
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	atomic_store(&stop, true);
 	for (int i = 0; i < WRITERS + SEARCHERS; i++)
 		pthread_join(threads[i], NULL);
@@ -229,5 +231,5 @@ int main(void)
 	fm_index_free(subject);
 	printf("stress_index: %lu searches beside %lu changes: %s\n", atomic_load(&searches),
 	        atomic_load(&changes), atomic_load(&failed) ? "FAILED" : "ok");
-	return atomic_load(&failed) || atomic_load(&searches) == 0 || atomic_load(&changes) == 0;
+	return atomic_load(&failed);
 }
