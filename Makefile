@@ -318,7 +318,7 @@ bench-kernels: $(B)/tests/bench/bench_kernels $(B)/tests/bench/bench_between ## 
 	@$(B)/tests/bench/bench_kernels
 	@$(B)/tests/bench/bench_between
 
-bench-gallery: $(B)/tests/bench/bench_gallery ## time enrolment, deletion and reading on this disk (FACES=100000)
+bench-gallery: $(B)/tests/bench/bench_gallery ## time enrolment, deletion, reading, and searches beside them on this disk (FACES=100000)
 	@$< --directory $(B) --faces $(or $(FACES),100000)
 
 report-rates: all models ## stated error rates, measured on people held out (IMAGES=DIR, SPLITS=100)
