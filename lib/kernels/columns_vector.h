@@ -6,76 +6,14 @@
 #ifndef FM_KERNELS_COLUMNS_VECTOR_H
 #define FM_KERNELS_COLUMNS_VECTOR_H
 
+#include "lib/kernels/codes_vector.h"
 #include "lib/kernels/columns.h"
-#include "lib/kernels/vector.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
-#define LANES FM_VECTOR_LANES
 #define TERMS 16 /* codes of one row that are stored at once */
 #define BLOCK 4  /* vectors of rows whose divisions overlap */
 
-/* All but broadcast and round work within each 128 bits, four rows. */
-#if defined(__AVX512BW__)
-typedef __m512i bytes;
-#define BROADCAST(x)   _mm512_broadcast_i32x4(x)
-#define ROUND(x)       ((fm_vector_int)_mm512_cvtps_epi32((__m512)(x)))
-#define MAX_S32(a, b)  _mm512_max_epi32(a, b)
-#define MAX_U32(a, b)  _mm512_max_epu32(a, b)
-#define PACK_S16(a, b) _mm512_packs_epi32((__m512i)(a), (__m512i)(b))
-#define PACK_U8(a, b)  _mm512_packus_epi16(a, b)
-#define SHUFFLE(a, b)  _mm512_shuffle_epi8(a, b)
-#define LOW_32(a, b)   _mm512_unpacklo_epi32(a, b)
-#define HIGH_32(a, b)  _mm512_unpackhi_epi32(a, b)
-#define LOW_64(a, b)   _mm512_unpacklo_epi64(a, b)
-#define HIGH_64(a, b)  _mm512_unpackhi_epi64(a, b)
-#elif defined(__AVX2__)
-typedef __m256i bytes;
-#define BROADCAST(x)   _mm256_broadcastsi128_si256(x)
-#define ROUND(x)       ((fm_vector_int)_mm256_cvtps_epi32((__m256)(x)))
-#define MAX_S32(a, b)  _mm256_max_epi32(a, b)
-#define MAX_U32(a, b)  _mm256_max_epu32(a, b)
-#define PACK_S16(a, b) _mm256_packs_epi32((__m256i)(a), (__m256i)(b))
-#define PACK_U8(a, b)  _mm256_packus_epi16(a, b)
-#define SHUFFLE(a, b)  _mm256_shuffle_epi8(a, b)
-#define LOW_32(a, b)   _mm256_unpacklo_epi32(a, b)
-#define HIGH_32(a, b)  _mm256_unpackhi_epi32(a, b)
-#define LOW_64(a, b)   _mm256_unpacklo_epi64(a, b)
-#define HIGH_64(a, b)  _mm256_unpackhi_epi64(a, b)
-#else
-typedef int32_t bytes __attribute__((vector_size(16)));
-#if defined(__aarch64__)
-#define ROUND(x)       ((fm_vector_int)vcvtnq_s32_f32((float32x4_t)(x)))
-#define MAX_S32(a, b)  ((bytes)vmaxq_s32((int32x4_t)(a), (int32x4_t)(b)))
-#define MAX_U32(a, b)  ((bytes)vmaxq_u32((uint32x4_t)(a), (uint32x4_t)(b)))
-#define PACK_S16(a, b) vcombine_s16(vqmovn_s32((int32x4_t)(a)), vqmovn_s32((int32x4_t)(b)))
-#define PACK_U8(a, b)  vcombine_u8(vqmovun_s16(a), vqmovun_s16(b))
-#define SHUFFLE(a, b)  ((bytes)vqtbl1q_u8(a, b))
-#else
-#define ROUND(x)       ((fm_vector_int)_mm_cvtps_epi32((__m128)(x)))
-#define MAX_S32(a, b)  ((bytes)_mm_max_epi32((__m128i)(a), (__m128i)(b)))
-#define MAX_U32(a, b)  ((bytes)_mm_max_epu32((__m128i)(a), (__m128i)(b)))
-#define PACK_S16(a, b) _mm_packs_epi32((__m128i)(a), (__m128i)(b))
-#define PACK_U8(a, b)  _mm_packus_epi16(a, b)
-#define SHUFFLE(a, b)  ((bytes)_mm_shuffle_epi8(a, b))
-#endif
-#define LOW_32(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define HIGH_32(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
-#define LOW_64(a, b)  __builtin_shufflevector(a, b, 0, 1, 4, 5)
-#define HIGH_64(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
-#endif
-
-/* Four terms of four rows to four rows of four terms: where each byte comes from. */
+/* Four terms of four rows to four rows of four terms. */
 static const uint8_t turned[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
-#if defined(__aarch64__)
-#define TURN vld1q_u8(turned)
-#elif defined(__AVX2__)
-#define TURN BROADCAST(_mm_loadu_si128((const __m128i *)turned))
-#else
-#define TURN _mm_loadu_si128((const __m128i *)turned)
-#endif
 
 /* The 128-bit lanes, to rows that are four apart. */
 FM_INLINE void store_lanes(uint8_t *to, size_t k_padded, bytes from)
@@ -144,7 +82,7 @@ FM_INLINE void quantize_terms(uint8_t *to, size_t k_padded, const float *const *
 		FM_UNROLL
 		for (size_t j = 0; j < 4; j++)
 			s[j] = ROUND(fm_vector_load(columns[4 * v + j] + i) * inverse) + zero;
-		fours[v] = SHUFFLE(PACK_U8(PACK_S16(s[0], s[1]), PACK_S16(s[2], s[3])), TURN);
+		fours[v] = PACK_MOVE(s, MOVES(turned));
 	}
 	const bytes a = LOW_32(fours[0], fours[1]), b = LOW_32(fours[2], fours[3]);
 	const bytes c = HIGH_32(fours[0], fours[1]), d = HIGH_32(fours[2], fours[3]);

@@ -46,8 +46,8 @@ size_t fm_columns_scratch_bytes(const struct fm_conv_shape *shape)
 	return ring_bytes(shape) + ((columns * sizeof(float *) + 63) & ~(size_t)63);
 }
 
-struct fm_columns fm_columns_begin(void *scratch, const struct fm_conv_shape *shape, bool planar,
-        const float *in, const struct fm_kernels *kernels)
+struct fm_columns fm_columns_begin(
+        void *scratch, const struct fm_conv_shape *shape, const float *in, const struct fm_kernels *kernels)
 {
 	const size_t taps = shape->kernel[0] * shape->kernel[1], terms = taps * shape->in_channels;
 	const float **columns = (const float **)((char *)scratch + ring_bytes(shape));
@@ -57,7 +57,6 @@ struct fm_columns fm_columns_begin(void *scratch, const struct fm_conv_shape *sh
 	return (struct fm_columns){
 	        .shape = shape,
 	        .in = in,
-	        .planar = planar,
 	        .pitch = pitch_of(shape),
 	        .slots = slots_of(shape),
 	        .ring = scratch,
@@ -79,29 +78,6 @@ static four load(const float *from)
 static void store(float *to, four v)
 {
 	memcpy(to, &v, sizeof(v));
-}
-
-/* to[i] = from[i * step] */
-static void copy_apart(float *to, const float *from, size_t step, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		to[i] = from[i * step];
-}
-
-/* even[i] = from[2 * i], odd[i] = from[2 * i + 1] */
-static void copy_halves(float *even, size_t even_count, float *odd, size_t odd_count, const float *from)
-{
-	const size_t pairs = even_count < odd_count ? even_count : odd_count;
-	size_t i = 0;
-
-	for (; i + 4 <= pairs; i += 4) {
-		const four a = load(from + 2 * i), b = load(from + 2 * i + 4);
-
-		store(even + i, __builtin_shufflevector(a, b, 0, 2, 4, 6));
-		store(odd + i, __builtin_shufflevector(a, b, 1, 3, 5, 7));
-	}
-	copy_apart(even + i, from + 2 * i, 2, even_count - i);
-	copy_apart(odd + i, from + 2 * i + 1, 2, odd_count - i);
 }
 
 /* to[c * to_step + i] = from[i * from_step + c] */
@@ -143,30 +119,12 @@ static size_t at_most(size_t count, size_t begin, size_t end)
 	return count < room ? count : room;
 }
 
-/* A row of a row-major image at stride 2, which most networks begin with: all of it in one go. */
-static void fill_halves(const struct fm_columns *columns, size_t y, float *to)
-{
-	const struct fm_conv_shape *s = columns->shape;
-	const size_t pitch = columns->pitch, pad = s->pad[1];
-	/* Where x = 0 goes, and x = 1. */
-	float *even = to + pad % 2 * pitch + pad / 2, *odd = to + (pad + 1) % 2 * pitch + (pad + 1) / 2;
-
-	for (size_t c = 0; c < s->in_channels; c++, even += 2 * pitch, odd += 2 * pitch)
-		copy_halves(even, at_most((s->in_w + 1) / 2, pad / 2, pitch), odd,
-		        at_most(s->in_w / 2, (pad + 1) / 2, pitch),
-		        columns->in + (c * s->in_h + y) * s->in_w);
-}
-
 /* Row y of the image. */
 static void fill_channels(const struct fm_columns *columns, size_t y, float *to)
 {
 	const struct fm_conv_shape *s = columns->shape;
 	const size_t stride = s->stride[1], plane = stride * columns->pitch, channels = s->in_channels;
 
-	if (columns->planar && stride == 2) {
-		fill_halves(columns, y, to);
-		return;
-	}
 	for (size_t remainder = 0; remainder < stride; remainder++, to += columns->pitch) {
 		/* Element i is padded x = i * stride + remainder. */
 		const size_t first =
@@ -177,17 +135,8 @@ static void fill_channels(const struct fm_columns *columns, size_t y, float *to)
 
 		if (!count)
 			continue;
-		for (size_t c = 0; columns->planar && c < channels; c++) {
-			const float *from = columns->in + (c * s->in_h + y) * s->in_w + x;
-
-			if (stride == 1)
-				memcpy(to + c * plane + first, from, count * sizeof(*to));
-			else
-				copy_apart(to + c * plane + first, from, stride, count);
-		}
-		if (!columns->planar)
-			turn(to + first, plane, columns->in + (y * s->in_w + x) * channels, stride * channels,
-			        count, channels);
+		turn(to + first, plane, columns->in + (y * s->in_w + x) * channels, stride * channels, count,
+		        channels);
 	}
 }
 
@@ -208,44 +157,26 @@ static void fill(const struct fm_columns *columns, size_t padded_row)
 		columns->kernels->span_columns(low, low + plane, to, plane, plane, s->in_channels);
 }
 
-/* Begins to move one row of the padded input into the second cache, where row-major images come from afar. */
-static void fetch(const struct fm_columns *columns, size_t padded_row)
-{
-	const struct fm_conv_shape *s = columns->shape;
-	const size_t line = 64 / sizeof(float), y = padded_row - s->pad[0];
-
-	if (!columns->planar || padded_row < s->pad[0] || y >= s->in_h)
-		return;
-	for (size_t c = 0; c < s->in_channels; c++)
-		for (size_t x = 0; x < s->in_w; x += line)
-			__builtin_prefetch(columns->in + (c * s->in_h + y) * s->in_w + x, 0, 2);
-}
-
 const float *const *fm_columns_row(struct fm_columns *columns, size_t y)
 {
 	const struct fm_conv_shape *s = columns->shape;
 	const size_t top = y * s->stride[0], plane = s->stride[1] * columns->pitch;
-	const size_t taps = s->kernel[0] * s->kernel[1];
-	/* From one channel's column to the next, and from one tap's. */
-	const size_t by_channel = columns->planar ? taps : 1, by_tap = columns->planar ? 1 : s->in_channels;
 
 	if (columns->filled < top)
 		columns->filled = top;
 	for (; columns->filled < top + columns->slots; columns->filled++)
 		fill(columns, columns->filled);
-	for (size_t row = columns->filled; row < columns->filled + s->stride[0]; row++)
-		fetch(columns, row);
 	const float **to = columns->columns, **spans = columns->spans;
 	for (size_t i = 0; i < s->kernel[0]; i++) {
 		const size_t row = top + i * s->dilation[0];
 		const float *slot = columns->ring + row % columns->slots * slot_of(s);
 		size_t remainder = 0, x = 0; /* of where the tap is, by the stride; without divisions */
 
-		for (size_t j = 0; j < s->kernel[1]; j++, to += by_tap) {
+		for (size_t j = 0; j < s->kernel[1]; j++) {
 			const float *at = slot + remainder * columns->pitch + x;
 
 			for (size_t c = 0; c < s->in_channels; c++, at += plane)
-				to[c * by_channel] = at;
+				*to++ = at;
 			if (has_spans(s)) {
 				*spans++ = at;
 				*spans++ = at + plane;

@@ -13,12 +13,11 @@
 
 struct fm_columns {
 	const struct fm_conv_shape *shape;
-	const float *in;
-	bool planar;   /* `in` is row-major; else NHWC */
-	size_t filled; /* padded input rows that have come so far */
-	size_t pitch;  /* floats of one channel, one remainder of x by the stride */
-	size_t slots;  /* input rows in the ring */
-	float *ring;   /* [slots][channels, lowest, highest][stride][pitch] */
+	const float *in; /* NHWC */
+	size_t filled;   /* padded input rows that have come so far */
+	size_t pitch;    /* floats of one channel, one remainder of x by the stride */
+	size_t slots;    /* input rows in the ring */
+	float *ring;     /* [slots][channels, lowest, highest][stride][pitch] */
 	const float **columns;
 	/* For quantize_columns: the columns, or the lowest and highest of each tap. */
 	const float **spans;
@@ -30,8 +29,8 @@ struct fm_columns {
 size_t fm_columns_scratch_bytes(const struct fm_conv_shape *shape);
 
 /* scratch is 64-byte aligned; it, the shape and `in` outlive the columns. */
-struct fm_columns fm_columns_begin(void *scratch, const struct fm_conv_shape *shape, bool planar,
-        const float *in, const struct fm_kernels *kernels);
+struct fm_columns fm_columns_begin(
+        void *scratch, const struct fm_conv_shape *shape, const float *in, const struct fm_kernels *kernels);
 
 /*
  * The columns of output row y, each out_w long, in the order of fm_patches_gather; they and columns->spans

@@ -5,15 +5,17 @@
  *   patches    all else: implicit matrix product; a chunk of output pixels has its patches gathered
  * ([kernel_h] [kernel_w][channels of the group]) into scratch and multiplied while it is in cache. Groups are
  *              products of their own. In int8 each patch has its own scale and zero point (measured on the
- * crops of test_networks.c: fr_feature keeps a mean cosine of 0.9985, with one scale per tensor 0.9980). A
- * network's first convolution has few channels and reads the caller's row-major image as it is, patches being
- * [channels][kernel_h][kernel_w] then: no step turns the image around. Where rows are wide, patches are
- * quantized from columns (columns.h), a vector of patches at a time, and never gathered as floats.
+ * crops of test_networks.c: fr_feature keeps a mean cosine of 0.9985, with one scale per tensor 0.9980).
+ * Where rows are wide, patches are quantized from columns (columns.h), a vector of patches at a time, and
+ * never gathered as floats. A network's first convolution has few channels and reads the caller's row-major
+ * image as it is, patches being [channels][kernel_h][kernel_w] then: no step turns the image around. In int8
+ * it has one scale for all of it, being a picture, and each pixel becomes codes once (pixels.h).
  */
 #include "lib/nn/columns.h"
 #include "lib/nn/conv_shape.h"
 #include "lib/nn/linear.h"
 #include "lib/nn/patches.h"
+#include "lib/nn/pixels.h"
 #include "lib/nn/quantize.h"
 
 #include "lib/base/size.h"
@@ -47,8 +49,11 @@ struct conv {
 	struct fm_epilogue epilogue;
 	/* pointwise, patches: one for each group */
 	struct fm_linear *linears;
-	size_t rows;        /* patches in one chunk */
-	bool planar;        /* the input is row-major */
+	size_t rows; /* patches in one chunk */
+	bool planar; /* the input is row-major */
+	bool pixels; /* and its pixels are quantized by one range, once */
+	/* How their codes are multiplied where they lie; kernel_h 0: gathered. */
+	struct fm_pixels_product product;
 	size_t column_rows; /* output rows in one chunk whose patches come as columns; 0: as rows */
 	/* depthwise */
 	struct fm_dwconv_shape depthwise;
@@ -99,6 +104,19 @@ static void kernel_first(float *to, const float *from, const struct fm_conv_shap
 				to[(o * taps + t) * channels + c] = *from++;
 }
 
+/* [out][in][kernel] to [out][kernel_h][kernel_w][in], rows of the kernel row_terms long, the rest 0. */
+static void kernel_rows_first(float *to, const float *from, const struct fm_conv_shape *s, size_t row_terms)
+{
+	const size_t kernel_h = s->kernel[0], kernel_w = s->kernel[1], channels = s->in_channels;
+
+	memset(to, 0, s->out_channels * kernel_h * row_terms * sizeof(*to));
+	for (size_t o = 0; o < s->out_channels; o++)
+		for (size_t c = 0; c < channels; c++)
+			for (size_t i = 0; i < kernel_h; i++)
+				for (size_t j = 0; j < kernel_w; j++)
+					to[(o * kernel_h + i) * row_terms + j * channels + c] = *from++;
+}
+
 static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_node *node,
         struct fm_step *step, struct conv *conv, float *weights, struct fm_error *err)
 {
@@ -132,13 +150,48 @@ static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_
 	return FM_OK;
 }
 
-static bool columns_suit(const struct fm_build *build, const struct conv *conv)
+static bool columns_suit(const struct conv *conv)
 {
 	const struct fm_conv_shape *s = &conv->shape;
 
-	return build->kernels->quantize_columns && fm_linear_takes_codes(&conv->linears[0]) &&
-	       s->groups == 1 && conv->linears[0].k >= COLUMNS_TERMS_MIN && s->out_w >= COLUMNS_WIDTH_MIN &&
+	return !conv->planar && fm_linear_takes_codes(&conv->linears[0]) && s->groups == 1 &&
+	       conv->linears[0].k >= COLUMNS_TERMS_MIN && s->out_w >= COLUMNS_WIDTH_MIN &&
 	       s->out_w <= COLUMNS_WIDTH_MAX && fm_columns_scratch_bytes(s) <= COLUMNS_BYTES_MAX;
+}
+
+/* Whether the image is quantized as a whole. Where a grid is given, patches are quantized by that. */
+static bool pixels_suit(const struct fm_build *build, const struct fm_node *node, const struct conv *conv)
+{
+	return conv->planar && build->precision == FM_INT8 && !node->fused.grid &&
+	       fm_pixels_suit(&conv->shape);
+}
+
+/*
+ * Codes are multiplied where they lie, if the ISA can and nothing follows a sum that this cannot do; else
+ * gathered. Returns the terms of one row of the kernel.
+ */
+static size_t choose_product(const struct fm_build *build, const struct fm_node *node, struct conv *conv)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const struct fm_fused *fused = &node->fused;
+	const size_t terms = s->kernel[1] * s->in_channels, filled_up = (terms + 3) & ~(size_t)3;
+
+	if (!fm_pixels_kernels_for(build->kernels->isa)->multiply || fused->residual != FM_VALUE_NONE ||
+	        fused->gelu || fused->first || fused->last)
+		return terms;
+	conv->product = (struct fm_pixels_product){.kernel_h = s->kernel[0],
+	        .row_terms = filled_up,
+	        .step = s->stride[1] * s->in_channels,
+	        .n = s->out_channels};
+	return filled_up;
+}
+
+/* Behind the ring. */
+#define PIXELS_BYTES ((sizeof(struct fm_pixels) + 63) & ~(size_t)63)
+
+static size_t pixel_codes_bytes(const struct fm_linear *linear)
+{
+	return (linear->chunk_rows * linear->k_padded + FM_PIXELS_SLACK + 63) & ~(size_t)63;
 }
 
 static size_t column_codes_bytes(const struct conv *conv)
@@ -153,13 +206,28 @@ static size_t column_quant_bytes(const struct conv *conv)
 	return (conv->column_rows * conv->shape.out_w * sizeof(struct fm_row_quant) + 63) & ~(size_t)63;
 }
 
+static void prepare_pixels(struct fm_step *step, struct conv *conv)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const struct fm_linear *linear = &conv->linears[0];
+	const size_t terms = s->kernel[0] * s->kernel[1] * s->in_channels;
+
+	step->info.weight_bytes_float32 = s->out_channels * terms * sizeof(float);
+	step->scratch_bytes = fm_pixels_scratch_bytes(s) + PIXELS_BYTES;
+	if (conv->product.kernel_h) {
+		conv->product.packed = linear->packed;
+		conv->product.w_scale = linear->w_scale;
+		return;
+	}
+	step->scratch_bytes += pixel_codes_bytes(linear) + linear->chunk_rows * sizeof(struct fm_row_quant);
+}
+
 static enum fm_status prepare_products(const struct fm_build *build, struct fm_node *node,
-        struct fm_step *step, struct conv *conv, float *weights, const float *weight_scale,
+        struct fm_step *step, struct conv *conv, float *weights, size_t k, const float *weight_scale,
         struct fm_error *err)
 {
 	const struct fm_conv_shape *s = &conv->shape;
 	const size_t n = s->out_channels / s->groups;
-	const size_t k = s->kernel[0] * s->kernel[1] * (s->in_channels / s->groups);
 	char *name = fm_arena_alloc(build->arena, 64, 1);
 	struct fm_linear *linears = fm_arena_alloc(build->arena, s->groups, sizeof(*linears));
 
@@ -179,7 +247,9 @@ static enum fm_status prepare_products(const struct fm_build *build, struct fm_n
 	snprintf(name, 64, "%sconv%zux%zu", s->groups > 1 ? "grouped " : "", s->kernel[0], s->kernel[1]);
 	step->info.op = name;
 	step->scratch_bytes = fm_linear_scratch_bytes(&linears[0]);
-	if (conv->kind == PATCHES && columns_suit(build, conv)) {
+	if (conv->pixels) {
+		prepare_pixels(step, conv);
+	} else if (conv->kind == PATCHES && columns_suit(conv)) {
 		conv->column_rows = linears[0].chunk_rows < s->out_w ? 1 : linears[0].chunk_rows / s->out_w;
 		step->scratch_bytes = fm_columns_scratch_bytes(s) + column_codes_bytes(conv) +
 		                      column_quant_bytes(conv) + sizeof(struct fm_columns);
@@ -210,13 +280,18 @@ static enum fm_status prepare(
 	        (fm_node_input(build->graph, node, 2) &&
 	                (status = fm_node_floats(build->graph, node, 2, &bias, err))))
 		return status;
-	const size_t k = s->kernel[0] * s->kernel[1] * (s->in_channels / s->groups);
+	conv->planar =
+	        conv->kind == PATCHES && fm_node_input(build->graph, node, 0)->layout == FM_LAYOUT_ROW_MAJOR;
+	conv->pixels = pixels_suit(build, node, conv);
+	const size_t terms = s->kernel[0] * s->kernel[1] * (s->in_channels / s->groups);
+	const size_t row_terms = conv->pixels ? choose_product(build, node, conv) : 0;
+	const size_t k = conv->pixels ? s->kernel[0] * row_terms : terms;
 	float *weights = fm_arena_alloc(build->graph->arena, s->out_channels * k, sizeof(*weights));
 	if (!weights)
 		return fm_node_nomem(node, err);
-	conv->planar =
-	        conv->kind == PATCHES && fm_node_input(build->graph, node, 0)->layout == FM_LAYOUT_ROW_MAJOR;
-	if (conv->planar)
+	if (conv->pixels)
+		kernel_rows_first(weights, given, s, row_terms);
+	else if (conv->planar)
 		memcpy(weights, given, s->out_channels * k * sizeof(*weights));
 	else
 		kernel_first(weights, given, s);
@@ -229,13 +304,13 @@ static enum fm_status prepare(
 	step->state = conv;
 	step->strip = fm_conv_strip_shape(s);
 	step->strip.first_only = conv->kind == PATCHES;
-	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * k;
+	step->info.macs = (uint64_t)s->out_h * s->out_w * s->out_channels * terms;
 	if (conv->kind == DEPTHWISE)
 		return prepare_depthwise(build, node, step, conv, weights, err);
 	const float *weight_scale;
 	if ((status = fm_fused_weight_scale(build, node, s->out_channels, 1.0f, &weight_scale, err)))
 		return status;
-	return prepare_products(build, node, step, conv, weights, weight_scale, err);
+	return prepare_products(build, node, step, conv, weights, k, weight_scale, err);
 }
 
 static void run_patches(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
@@ -277,7 +352,7 @@ static void run_columns(const struct conv *conv, const struct fm_run *run, const
 	struct fm_epilogue part = *epilogue;
 
 	if (strip->begin == 0)
-		*columns = fm_columns_begin(run->scratch, s, conv->planar, strip->in, run->kernels);
+		*columns = fm_columns_begin(run->scratch, s, strip->in, run->kernels);
 	for (size_t y = strip->begin; y < strip->end; y += conv->column_rows) {
 		const size_t rows = strip->end - y < conv->column_rows ? strip->end - y : conv->column_rows;
 		const size_t at = (y - strip->begin) * s->out_w * s->out_channels;
@@ -290,6 +365,54 @@ static void run_columns(const struct conv *conv, const struct fm_run *run, const
 			part.residual = epilogue->residual + at;
 		fm_linear_run_codes(linear, run->kernels, strip->out + at, s->out_channels, codes, quant,
 		        rows * s->out_w, &part);
+	}
+}
+
+/* Pixels of one output row whose codes are gathered first. */
+static void run_gathered(const struct conv *conv, const struct fm_run *run, const struct fm_pixels *pixels,
+        const uint8_t *const *rows, float *out, const struct fm_epilogue *epilogue)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	const struct fm_linear *linear = &conv->linears[0];
+	uint8_t *codes = (uint8_t *)run->scratch + fm_pixels_scratch_bytes(s) + PIXELS_BYTES;
+	struct fm_row_quant *quant = (struct fm_row_quant *)(codes + pixel_codes_bytes(linear));
+	struct fm_epilogue part = *epilogue;
+
+	for (size_t x = 0; x < s->out_w; x += linear->chunk_rows) {
+		const size_t count = s->out_w - x < linear->chunk_rows ? s->out_w - x : linear->chunk_rows;
+
+		fm_pixels_gather(codes, rows, s, x, count, linear->k_padded);
+		for (size_t i = 0; i < count; i++)
+			quant[i] = pixels->quant;
+		if (epilogue->residual)
+			part.residual = epilogue->residual + x * s->out_channels;
+		fm_linear_run_codes(linear, run->kernels, out + x * s->out_channels, s->out_channels, codes,
+		        quant, count, &part);
+	}
+}
+
+static void run_pixels(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
+        const struct fm_epilogue *epilogue)
+{
+	const struct fm_conv_shape *s = &conv->shape;
+	struct fm_pixels *pixels = (struct fm_pixels *)((char *)run->scratch + fm_pixels_scratch_bytes(s));
+	struct fm_epilogue part = *epilogue;
+	float *out = strip->out;
+
+	if (strip->begin == 0)
+		*pixels =
+		        fm_pixels_begin(run->scratch, s, strip->in, fm_pixels_kernels_for(run->kernels->isa));
+	for (size_t y = strip->begin; y < strip->end; y++, out += s->out_w * s->out_channels) {
+		const uint8_t *const *rows = fm_pixels_row(pixels, y);
+
+		if (conv->product.kernel_h) {
+			pixels->kernels->multiply(
+			        out, rows, s->out_w, &conv->product, &pixels->quant, epilogue);
+			continue;
+		}
+		if (epilogue->residual)
+			part.residual = epilogue->residual + (out - strip->out);
+		run_gathered(conv, run, pixels, rows, out, &part);
 	}
 }
 
@@ -323,7 +446,9 @@ static void run_strip(const struct fm_step *step, const struct fm_run *run, cons
 		break;
 	case DEPTHWISE: run_depthwise(conv, run, strip, &epilogue); break;
 	case PATCHES:
-		if (conv->column_rows)
+		if (conv->pixels)
+			run_pixels(conv, run, strip, &epilogue);
+		else if (conv->column_rows)
 			run_columns(conv, run, strip, &epilogue);
 		else
 			run_patches(conv, run, strip, &epilogue);

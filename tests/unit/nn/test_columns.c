@@ -62,7 +62,6 @@ Test(columns, hold_what_patches_hold)
 
 	for (int round = 0; round < 1500; round++) {
 		const struct fm_conv_shape s = random_shape(&state);
-		const bool planar = next(&state) & 1;
 		const size_t in_count = s.in_h * s.in_w * s.in_channels, pixels = s.out_h * s.out_w;
 		const size_t k = s.kernel[0] * s.kernel[1] * s.in_channels;
 		/* Exactly as long as they are said to be, so that AddressSanitizer sees a step too far. */
@@ -74,8 +73,8 @@ Test(columns, hold_what_patches_hold)
 		memset(scratch, 0x7f, fm_columns_scratch_bytes(&s));
 		for (size_t i = 0; i < in_count; i++)
 			in[i] = round % 2 ? -(float)(i + 1) : (float)(i + 1);
-		fm_patches_gather(patches, in, &s, planar, 0, pixels);
-		struct fm_columns columns = fm_columns_begin(scratch, &s, planar, in, fm_kernels_best());
+		fm_patches_gather(patches, in, &s, false, 0, pixels);
+		struct fm_columns columns = fm_columns_begin(scratch, &s, in, fm_kernels_best());
 		for (size_t y = 0; y < s.out_h; y++) {
 			const float *const *row = fm_columns_row(&columns, y);
 

@@ -207,6 +207,47 @@ Test(conv, int8_stays_close_to_the_definition)
 	against_naive(&int8, 0.05, 0.9995);
 }
 
+/* The image's codes are gathered where something is added to the sums, and multiplied where they lie if not.
+ */
+Test(conv, int8_adds_to_sums_over_an_image)
+{
+	const struct shape s = {
+	        .channels = 3, .h = 21, .w = 45, .out = 20, .kernel = {3, 3}, .pads = {1, 1, 1, 1}};
+	float *x = noise((size_t)(s.channels * s.h * s.w), 1), *bias = noise((size_t)s.out, 3);
+	float *w = noise((size_t)(s.out * s.channels * 9), 2),
+	      *v = noise((size_t)(s.out * s.channels * 9), 4);
+	struct test_onnx *m = build(&s, w, bias);
+	size_t count;
+	float *wanted = naive(&s, x, w, bias, &count), *added = naive(&s, x, v, bias, &count);
+
+	test_onnx_floats(m, "v", 4, (int64_t[]){s.out, s.channels, 3, 3}, v);
+	test_onnx_node(m, "Conv", "x,v,b", "other");
+	test_onnx_attribute_ints(m, "pads", 4, s.pads);
+	test_onnx_node(m, "Add", "y,other", "sum");
+	test_onnx_node(m, "Relu", "sum", "rectified");
+	test_onnx_output(m, "rectified");
+	for (size_t i = 0; i < count; i++)
+		wanted[i] = fmaxf(wanted[i] + added[i], 0);
+	struct fm_net *net = load(m, &int8);
+	float *plain = calloc(count, sizeof(*plain)), *got = calloc(count, sizeof(*got));
+	struct fm_session *session = NULL;
+
+	cr_assert_eq(fm_session_create(net, &session, NULL), FM_OK);
+	fm_session_run(session, (const float *const[]){x}, (float *const[]){plain, got});
+	cr_expect_lt(relative_error(got, wanted, count), 0.05, "%g", relative_error(got, wanted, count));
+	cr_expect_gt(cosine(got, wanted, count), 0.9995, "%g", cosine(got, wanted, count));
+	fm_session_free(session);
+	fm_net_free(net);
+	free(x);
+	free(w);
+	free(v);
+	free(bias);
+	free(wanted);
+	free(added);
+	free(plain);
+	free(got);
+}
+
 Test(conv, refuses_what_does_not_fit)
 {
 	static const float w[2 * 3 * 3 * 3] = {0};
