@@ -1,7 +1,7 @@
 /*
- * Sixteen channels a vector. A 3x3 kernel without dilation goes along a row with the same channels, four
- * outputs at once, so that each input vector is loaded once for the up to three outputs that use it; all
- * else, and the left and right border, goes pixel by pixel over the taps that exist.
+ * Sixteen channels a vector. A 3x3 kernel without dilation goes along two rows of outputs, or one, with the
+ * same channels, four outputs of each at once, so that each input vector is loaded once for the up to six
+ * outputs that use it. All else goes pixel by pixel over the taps that exist.
  */
 #include "lib/kernels/dwconv.h"
 #include "lib/kernels/epilogue_avx512.h"
@@ -85,16 +85,20 @@ static void any_pixels(const struct work *work, size_t y, struct fm_span rows, s
 	}
 }
 
-/* Runs of outputs in one row or two of a 3x3 kernel, whose columns all lie inside, and some of their
- * channels. */
+/*
+ * Outputs in one row or two of a 3x3 kernel, PIXELS or more of each, and some of their channels. Their
+ * columns lie inside, but for the first output's first (left) and the last one's last (right).
+ */
 struct strip {
 	float *out;
 	const float *in, *weights,
 	        *residual; /* in: at the first tap that exists; residual: NULL when there is none */
-	size_t outputs, channels, in_row, out_row, residual_stride, residual_row, lanes;
+	size_t outputs, channels, in_row, out_row, residual_stride, residual_row;
+	size_t begin, end;   /* channels */
 	const float *ahead;  /* what the rows of outputs after these read first, or NULL */
 	struct fm_span taps; /* rows of the kernel that lie inside: all of them where there are two rows of
 	                        outputs */
+	bool left, right;
 };
 
 /*
@@ -121,169 +125,241 @@ FM_INLINE __m512 finish(const struct fm_epilogue *epilogue, enum ending ending, 
 	return v;
 }
 
-/*
- * The first `pixels` outputs of `rows` rows; then moves the strip on. The input goes by row-major, so every
- * sum takes its taps row-major. Where all taps are inside, the first product is the sum.
- */
-FM_INLINE void taps_3x3(struct strip *s, const struct fm_epilogue *epilogue, enum ending ending, size_t rows,
-        size_t pixels, size_t stride, size_t lanes, const __m512 tap[9], __m512 bias, __m512 slope)
+/* `floats` on. Compilers must not see it: they would work out all of a tile's addresses first, and spill. */
+FM_INLINE const float *after(const float *at, size_t floats)
 {
-	const float *in = s->in;
+	at += floats;
+	__asm__("" : "+r"(at));
+	return at;
+}
+
+/* PIXELS outputs of `rows` rows, and where they begin. */
+struct tile {
+	float *out;
+	const float *in, *residual, *ahead;
+	bool left, right;
+};
+
+FM_INLINE void prefetch_3x3(const struct strip *s, const float *ahead, size_t rows, size_t stride)
+{
+	FM_UNROLL
+	for (size_t y = 0; y < rows * stride; y++) {
+		const float *at = ahead;
+
+		FM_UNROLL
+		for (size_t x = 0; x < PIXELS * stride; x++) {
+			__builtin_prefetch(at, 0, 2);
+			at = after(at, s->channels);
+		}
+		ahead = after(ahead, s->in_row);
+	}
+}
+
+/*
+ * The input goes by row-major, so every sum takes its taps row-major; where all rows are inside, the first
+ * product is the sum. In a tile at an edge, in place of a column that lies outside the next one is read, and
+ * its products are made -0, which leaves every sum as it is.
+ */
+FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogue, enum ending ending,
+        const struct tile *tile, bool edge, size_t rows, size_t stride, size_t lanes, const __m512 tap[9],
+        __m512 bias, __m512 slope)
+{
+	const size_t columns = (PIXELS - 1) * stride + 3;
+	const __mmask16 first = tile->left ? 0 : 0xffff, last = tile->right ? 0 : 0xffff;
+	const size_t leave = tile->left ? 0 : s->channels, enter = tile->right ? 0 : s->channels;
+	const __m512 nothing = _mm512_set1_ps(-0.0f);
+	const float *line = tile->in;
 	__m512 sum[ROWS][PIXELS];
 
+	if (tile->ahead != NULL)
+		prefetch_3x3(s, tile->ahead, rows, stride);
 	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
-		FM_UNROLL
-		for (size_t p = 0; p < pixels; p++)
-			sum[r][p] = _mm512_set1_ps(-0.0f);
-	}
-	if (s->ahead != NULL) {
-		FM_UNROLL
-		for (size_t y = 0; y < rows * stride; y++) {
-			FM_UNROLL
-			for (size_t x = 0; x < pixels * stride; x++)
-				__builtin_prefetch(s->ahead + y * s->in_row + x * s->channels, 0, 2);
-		}
-		s->ahead += pixels * stride * s->channels;
-	}
+	for (size_t p = 0; p < PIXELS; p++)
+		sum[0][p] = nothing;
 	FM_UNROLL
 	for (size_t y = 0; y < (rows - 1) * stride + 3; y++) {
+		const float *at = line;
+
 		if (rows == 1 && (y < s->taps.begin || y >= s->taps.end))
 			continue;
 		FM_UNROLL
-		for (size_t x = 0; x < (pixels - 1) * stride + 3; x++) {
-			__m512 value = fm_load_avx512(in + x * s->channels, lanes);
+		for (size_t x = 0; x < columns; x++) {
+			const bool on_left = edge && x == 0, on_right = edge && x + 1 == columns;
+			const __m512 value = fm_load_avx512(at, lanes);
+
 			FM_UNROLL
 			for (size_t r = 0; r < rows; r++) {
 				FM_UNROLL
-				for (size_t p = 0; p < pixels; p++) {
+				for (size_t p = 0; p < PIXELS; p++) {
 					size_t ky = y - r * stride, kx = x - p * stride; /* wraps: no tap */
+					__m512 product;
+
 					if (ky >= 3 || kx >= 3)
 						continue;
-					__m512 product = _mm512_mul_ps(value, tap[ky * 3 + kx]);
+					const __m512 weight = tap[ky * 3 + kx];
+					if (on_left || on_right)
+						product = _mm512_mask_mul_ps(
+						        nothing, on_left ? first : last, value, weight);
+					else
+						product = _mm512_mul_ps(value, weight);
 					sum[r][p] = rows == ROWS && ky + kx == 0
 					                    ? product
 					                    : _mm512_add_ps(sum[r][p], product);
 				}
 			}
-			/* Column by column: clang would take sum by sum, run out of registers and spill. */
-			FM_UNROLL
-			for (size_t r = 0; r < rows; r++) {
-				FM_UNROLL
-				for (size_t p = 0; p < pixels; p++)
-					__asm__ volatile("" : "+v"(sum[r][p]));
-			}
+			if (on_left)
+				at = after(at, leave);
+			else if (edge && x + 2 == columns)
+				at = after(at, enter);
+			else if (x + 1 < columns)
+				at = after(at, s->channels);
 		}
-		in += s->in_row;
+		line = after(line, s->in_row);
 	}
+	float *out = tile->out;
 	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
+	for (size_t r = 0; r < rows; r++, out += s->out_row) {
+		float *to = out;
+
 		FM_UNROLL
-		for (size_t p = 0; p < pixels; p++) {
-			const float *residual = s->residual;
+		for (size_t p = 0; p < PIXELS; p++, to += s->channels) {
+			const float *residual = tile->residual;
 			if (residual != NULL)
 				residual += r * s->residual_row + p * s->residual_stride;
 			__m512 v = finish(epilogue, ending, sum[r][p], bias, slope, residual, lanes);
-			fm_store_avx512(s->out + r * s->out_row + p * s->channels, v, lanes);
+			__asm__("" : "+r"(to));
+			fm_store_avx512(to, v, lanes);
 		}
 	}
-	s->in += pixels * stride * s->channels;
-	s->out += pixels * s->channels;
-	if (s->residual != NULL)
-		s->residual += pixels * s->residual_stride;
 }
 
-/* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
-FM_INLINE void strip_ending(struct strip s, struct fm_epilogue epilogue, enum ending ending, size_t channel,
-        size_t rows, size_t stride, size_t lanes)
+/* Sixteen channels, or `lanes`, of a strip. */
+FM_INLINE void channels_3x3(const struct strip *s, const struct fm_epilogue *epilogue, enum ending ending,
+        size_t c, size_t rows, size_t stride, size_t lanes)
 {
-	__m512 bias = fm_bias_avx512(&epilogue, channel, lanes),
-	       slope = fm_slope_avx512(&epilogue, channel, lanes);
+	const __m512 bias = fm_bias_avx512(epilogue, c, lanes), slope = fm_slope_avx512(epilogue, c, lanes);
+	const float *weights = s->weights + c;
+	const float *in = s->in + c, *residual = s->residual ? s->residual + c : NULL,
+	            *ahead = s->ahead ? s->ahead + c : NULL;
+	float *out = s->out + c;
 	__m512 tap[9];
 
 	FM_UNROLL
-	for (size_t t = 0; t < 9; t++)
-		tap[t] = fm_load_avx512(s.weights + t * s.channels, lanes);
-	for (; s.outputs >= PIXELS; s.outputs -= PIXELS)
-		taps_3x3(&s, &epilogue, ending, rows, PIXELS, stride, lanes, tap, bias, slope);
-	for (; s.outputs > 0; s.outputs--)
-		taps_3x3(&s, &epilogue, ending, rows, 1, stride, lanes, tap, bias, slope);
-}
+	for (size_t t = 0; t < 9; t++) {
+		tap[t] = fm_load_avx512(weights, lanes);
+		weights = after(weights, s->channels);
+	}
+	for (size_t x = 0;;) {
+		const bool left = x == 0 && s->left, right = x + PIXELS == s->outputs && s->right;
+		const struct tile tile = {out, in, residual, ahead, left, right};
 
-FM_INLINE void strip_3x3(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel,
-        size_t rows, size_t stride, size_t lanes)
-{
-	switch (epilogue->activation) {
-	case FM_ACT_NONE: strip_ending(*s, *epilogue, PLAIN, channel, rows, stride, lanes); break;
-	case FM_ACT_PRELU: strip_ending(*s, *epilogue, SLOPES, channel, rows, stride, lanes); break;
-	case FM_ACT_RELU: strip_ending(*s, *epilogue, RECTIFIES, channel, rows, stride, lanes); break;
-	case FM_ACT_CLIP: strip_ending(*s, *epilogue, CLIPS, channel, rows, stride, lanes); break;
+		if (left || right)
+			tile_3x3(s, epilogue, ending, &tile, true, rows, stride, lanes, tap, bias, slope);
+		else
+			tile_3x3(s, epilogue, ending, &tile, false, rows, stride, lanes, tap, bias, slope);
+		if (x + PIXELS == s->outputs)
+			break;
+		/* The last tile makes once more what it shares with the one before. */
+		const size_t next = x + 2 * PIXELS <= s->outputs ? x + PIXELS : s->outputs - PIXELS;
+		in += (next - x) * stride * s->channels;
+		if (left)
+			in -= s->channels;
+		out += (next - x) * s->channels;
+		if (residual != NULL)
+			residual += (next - x) * s->residual_stride;
+		if (ahead != NULL)
+			ahead += (next - x) * stride * s->channels;
+		x = next;
 	}
 }
 
-typedef void strip_function(const struct strip *strip, const struct fm_epilogue *epilogue, size_t channel);
-
-static void rows_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+/* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
+FM_INLINE void strip_ending(const struct strip strip, const struct fm_epilogue epilogue, enum ending ending,
+        size_t rows, size_t stride, size_t lanes)
 {
-	strip_3x3(s, epilogue, channel, ROWS, 1, LANES);
+	for (size_t c = strip.begin; c < strip.end; c += LANES)
+		channels_3x3(&strip, &epilogue, ending, c, rows, stride, lanes);
 }
 
-static void rows_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+FM_INLINE void strip_3x3(
+        const struct strip *s, const struct fm_epilogue *epilogue, size_t rows, size_t stride, size_t lanes)
 {
-	strip_3x3(s, epilogue, channel, ROWS, 2, LANES);
+	switch (epilogue->activation) {
+	case FM_ACT_NONE: strip_ending(*s, *epilogue, PLAIN, rows, stride, lanes); break;
+	case FM_ACT_PRELU: strip_ending(*s, *epilogue, SLOPES, rows, stride, lanes); break;
+	case FM_ACT_RELU: strip_ending(*s, *epilogue, RECTIFIES, rows, stride, lanes); break;
+	case FM_ACT_CLIP: strip_ending(*s, *epilogue, CLIPS, rows, stride, lanes); break;
+	}
 }
 
-static void row_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+typedef void strip_function(const struct strip *strip, const struct fm_epilogue *epilogue);
+
+static void rows_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, channel, 1, 1, LANES);
+	strip_3x3(s, epilogue, ROWS, 1, LANES);
 }
 
-static void row_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+static void rows_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, channel, 1, 2, LANES);
+	strip_3x3(s, epilogue, ROWS, 2, LANES);
 }
 
-static void tail_stride1(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+static void row_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, channel, 1, 1, s->lanes);
+	strip_3x3(s, epilogue, 1, 1, LANES);
 }
 
-static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilogue, size_t channel)
+static void row_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, channel, 1, 2, s->lanes);
+	strip_3x3(s, epilogue, 1, 2, LANES);
+}
+
+static void tail_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
+{
+	strip_3x3(s, epilogue, 1, 1, s->end - s->begin);
+}
+
+static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
+{
+	strip_3x3(s, epilogue, 1, 2, s->end - s->begin);
 }
 
 static void run_strip(strip_function *function, const struct work *work, size_t y, size_t rows,
-        struct fm_span taps, struct fm_span inside, size_t c)
+        struct fm_span taps, struct fm_span inside, size_t begin, size_t end)
 {
 	const struct fm_dwconv_shape *s = work->shape;
 	const struct fm_epilogue *epilogue = work->epilogue;
 	size_t in_y = y * s->stride_h + taps.begin - s->pad_top;
-	size_t in_x = inside.begin * s->stride_w - s->pad_left;
+	bool left = inside.begin * s->stride_w < s->pad_left;
+	bool right = (inside.end - 1) * s->stride_w + 3 > s->in_w + s->pad_left;
+	size_t in_x = left ? 0 : inside.begin * s->stride_w - s->pad_left;
 	size_t pixel = y * s->out_w + inside.begin;
 	struct strip strip = {
-	        .out = work->out + pixel * s->channels + c,
-	        .in = work->in + (in_y * s->in_w + in_x) * s->channels + c,
-	        .weights = work->weights + c,
+	        .out = work->out + pixel * s->channels,
+	        .in = work->in + (in_y * s->in_w + in_x) * s->channels,
+	        .weights = work->weights,
 	        .outputs = inside.end - inside.begin,
 	        .channels = s->channels,
 	        .in_row = s->in_w * s->channels,
 	        .out_row = s->out_w * s->channels,
 	        .residual_stride = epilogue->residual_stride,
 	        .residual_row = s->out_w * epilogue->residual_stride,
-	        .lanes = s->channels - c,
+	        .begin = begin,
+	        .end = end,
 	        .taps = taps,
+	        .left = left,
+	        .right = right,
 	};
 
 	if (epilogue->residual != NULL)
-		strip.residual = epilogue->residual + pixel * epilogue->residual_stride + c;
+		strip.residual = epilogue->residual + pixel * epilogue->residual_stride;
 	const size_t next = (y + rows - 1) * s->stride_h + 3 - s->pad_top;
 	if (fm_dwconv_far(s) && rows == ROWS && next + rows * s->stride_h <= s->in_h)
-		strip.ahead = work->in + (next * s->in_w + in_x) * s->channels + c;
-	function(&strip, epilogue, c);
+		strip.ahead = work->in + (next * s->in_w + in_x) * s->channels;
+	function(&strip, epilogue);
 }
 
-/* The columns `inside` of one row of outputs, or of ROWS of them whose taps all lie inside. */
+/* The columns `inside` of one row of outputs, or of ROWS of them all of whose rows of taps lie inside. */
 static void inside_3x3(
         const struct work *work, size_t y, size_t rows, struct fm_span taps, struct fm_span inside)
 {
@@ -292,12 +368,30 @@ static void inside_3x3(
 	strip_function *full =
 	        rows == ROWS ? (twice ? rows_stride2 : rows_stride1) : (twice ? row_stride2 : row_stride1);
 	strip_function *tail = twice ? tail_stride2 : tail_stride1;
-	size_t c = 0;
+	const size_t whole = s->channels / LANES * LANES;
 
-	for (; c + LANES <= s->channels; c += LANES)
-		run_strip(full, work, y, rows, taps, inside, c);
-	for (size_t r = 0; c < s->channels && r < rows; r++)
-		run_strip(tail, work, y + r, 1, taps, inside, c);
+	if (whole)
+		run_strip(full, work, y, rows, taps, inside, 0, whole);
+	for (size_t r = 0; whole < s->channels && r < rows; r++)
+		run_strip(tail, work, y + r, 1, taps, inside, whole, s->channels);
+}
+
+/* The outputs of a row that strips take: those inside, and those that lack one outermost column. */
+static struct fm_span strip_columns(const struct fm_dwconv_shape *s, const struct fm_epilogue *epilogue)
+{
+	struct fm_span span = fm_span_interior(s->out_w, s->in_w, 3, s->stride_w, 1, s->pad_left);
+
+	if (span.begin == span.end)
+		return span;
+	if (span.begin > 0 && (span.begin - 1) * s->stride_w + 1 == s->pad_left)
+		span.begin--;
+	if (span.end < s->out_w && span.end * s->stride_w + 2 == s->in_w + s->pad_left)
+		span.end++;
+	if (span.end - span.begin < PIXELS)
+		span.end = span.begin;
+	else if (epilogue->residual != NULL) /* which may be the output: nothing is made twice */
+		span.end -= (span.end - span.begin) % PIXELS;
+	return span;
 }
 
 void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
@@ -310,7 +404,7 @@ void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
 	struct fm_span columns = {0, 0}, lines = {0, 0};
 
 	if (fast) {
-		columns = fm_span_interior(s->out_w, s->in_w, 3, s->stride_w, 1, s->pad_left);
+		columns = strip_columns(s, epilogue);
 		lines = fm_span_interior(s->out_h, s->in_h, 3, s->stride_h, 1, s->pad_top);
 	}
 	for (size_t y = 0, rows; y < s->out_h; y += rows) {

@@ -197,3 +197,69 @@ Test(dwconv_f32, no_taps)
 
 	compare_shape(&random, &s);
 }
+
+static struct fm_dwconv_shape padded_3x3(size_t in_h, size_t in_w, size_t channels, size_t stride)
+{
+	return (struct fm_dwconv_shape){.in_h = in_h,
+	        .in_w = in_w,
+	        .out_h = (in_h - 1) / stride + 1,
+	        .out_w = (in_w - 1) / stride + 1,
+	        .channels = channels,
+	        .kernel_h = 3,
+	        .kernel_w = 3,
+	        .stride_h = stride,
+	        .stride_w = stride,
+	        .dilation_h = 1,
+	        .dilation_w = 1,
+	        .pad_top = 1,
+	        .pad_left = 1};
+}
+
+/* What networks have: an output for every input, or every other one, and rows that vectors do not divide. */
+Test(dwconv_f32, every_width_with_its_borders)
+{
+	struct random random = {5};
+
+	for (size_t in_w = 1; in_w <= 24; in_w++) {
+		for (size_t stride = 1; stride <= 2; stride++) {
+			for (int round = 0; round < 12; round++) {
+				const struct fm_dwconv_shape s = padded_3x3(random_size(&random, 1, 9), in_w,
+				        random_size(&random, 1, 5) * 16 + random_size(&random, 0, 1) * 3,
+				        stride);
+				compare_shape(&random, &s);
+			}
+		}
+	}
+}
+
+/* Nothing may be made twice where the output lies over the residual. */
+Test(dwconv_f32, residual_in_place)
+{
+	struct random random = {6};
+
+	for (size_t in_w = 1; in_w <= 24; in_w++) {
+		const struct fm_dwconv_shape s = padded_3x3(7, in_w, 35, in_w % 2 + 1);
+		const size_t floats = out_bytes(&s) / sizeof(float);
+		struct problem p = problem_init(&random, &s);
+		float *residual = guarded_floats(&random, floats), *expected = guarded_alloc(out_bytes(&s));
+		struct fm_epilogue epilogue = p.e.epilogue;
+
+		epilogue.residual = residual;
+		epilogue.residual_stride = s.channels;
+		fm_kernels_for(FM_ISA_SCALAR)->dwconv_f32(expected, p.in, p.w, &s, &epilogue);
+		for_each_vector_isa(kernels)
+		{
+			float *out = guarded_alloc(out_bytes(&s));
+
+			memcpy(out, residual, out_bytes(&s));
+			epilogue.residual = out;
+			kernels->dwconv_f32(out, p.in, p.w, &s, &epilogue);
+			cr_assert_eq(memcmp(out, expected, out_bytes(&s)), 0, "%s: %zu wide",
+			        fm_isa_name(kernels->isa), in_w);
+			guarded_free(out, out_bytes(&s));
+		}
+		guarded_free(expected, out_bytes(&s));
+		guarded_free(residual, floats * sizeof(float));
+		problem_done(&p);
+	}
+}
