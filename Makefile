@@ -263,7 +263,7 @@ bench-http: models demo-photos ## identify over HTTP beside the pipeline alone, 
 	@$(SUBMAKE) all $(B)/tests/bench/bench_http $(QUIET)
 	@tests/bench/service.py $(B) $(if $(JSON),--json)
 
-.PHONY: fuzz fuzz-build fuzz-replay report-rates report-quantization bench bench-kernels bench-gallery bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
+.PHONY: fuzz fuzz-build fuzz-replay report-rates report-quantization bench bench-kernels bench-gallery bench-start bench-peers bench-search bench-search-peers coverage run-coverage run-all-binaries
 .PHONY: soak check-valgrind
 MINUTES ?= 20
 soak: models demo-photos ## live with the daemon for MINUTES=20 as good and bad clients do; nothing may grow or get lost
@@ -320,6 +320,9 @@ bench-kernels: $(B)/tests/bench/bench_kernels $(B)/tests/bench/bench_between ## 
 
 bench-gallery: $(B)/tests/bench/bench_gallery ## time enrolment, deletion, reading, and searches beside them on this disk (FACES=100000)
 	@$< --directory $(B) --faces $(or $(FACES),100000)
+
+bench-start: all models $(B)/tests/bench/bench_gallery ## time a start with a full gallery, page cache warm and cold (JSON=1, FACES=100000, ROUNDS=9)
+	@FACES=$(or $(FACES),100000) ROUNDS=$(or $(ROUNDS),9) tests/bench/start.py $(B) $(if $(JSON),--json)
 
 report-rates: all models ## stated error rates, measured on people held out (IMAGES=DIR, SPLITS=100)
 	@scripts/report-rates.sh $(B) "$(IMAGES)" $(SPLITS)

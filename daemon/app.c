@@ -3,6 +3,7 @@
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/reembed.h"
+#include "daemon/thread.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/gallery/jobs.h"
@@ -20,6 +21,9 @@
 
 /* Under overload: shorter waits are not worth a refusal. */
 #define OVERLOAD_WAIT_S 0.01
+
+FM_DEFINE_CLEANUP(struct fm_enrolled *, fm_enrolled_free);
+FM_DEFINE_CLEANUP(struct fm_serving *, fm_serving_put);
 
 static size_t cpus_allowed(void)
 {
@@ -206,29 +210,116 @@ static void load_active(struct fm_app *app, const char *active, struct fm_servin
 	        "serving", active, "configured", app->configured_model, NULL);
 }
 
-/* Takes the hold of the configured networks. */
-static enum fm_status load_gallery(struct fm_app *app, struct fm_serving *serving, struct fm_error *err)
+/* The networks, loaded and tried while the gallery is read. */
+struct networks {
+	struct fm_app *app;
+	const char *active; /* what the gallery's faces are searched under, or "" */
+	pthread_t thread;
+	struct fm_serving *serving;
+	enum fm_status status;
+	struct fm_error err;
+};
+
+static void *load_networks(void *context)
 {
+	struct networks *networks = context;
+	struct fm_app *app = networks->app;
+
+	networks->status = load_models(app, &networks->serving, &networks->err);
+	if (networks->status)
+		return NULL;
+	if (networks->active[0] && strcmp(networks->active, app->configured_model) != 0)
+		load_active(app, networks->active, &networks->serving);
+	networks->status = fm_serving_ready(
+	        networks->serving, &app->started->pipeline, app->worker_count, &networks->err);
+	return NULL;
+}
+
+struct expected {
+	struct fm_enrolled *enrolled;
+	int64_t faces;
+};
+
+static void *expect_faces(void *context)
+{
+	const struct expected *expected = context;
+
+	fm_index_expect(expected->enrolled->index, (size_t)expected->faces);
+	return NULL;
+}
+
+static enum fm_status read_faces(
+        struct fm_app *app, const char *model, struct fm_enrolled **ret_enrolled, struct fm_error *err)
+{
+	fm_cleanup(fm_enrolled_freep) struct fm_enrolled *enrolled = NULL;
+	struct expected expected;
+	pthread_t thread;
+	size_t dim;
+	enum fm_status status = fm_gallery_model_dim(app->gallery, model, &dim, err);
+
+	if (!status)
+		status = fm_gallery_model_faces(app->gallery, model, &expected.faces, err);
+	if (!status)
+		status = fm_enrolled_create(app->gallery, model, dim, &enrolled, err);
+	if (status)
+		return status;
+	expected.enrolled = enrolled;
+	status = fm_thread_create("a thread that gets memory", expect_faces, &expected, &thread, err);
+	if (status)
+		return status;
+	status = fm_enrolled_fill_at_once(enrolled, err);
+	pthread_join(thread, NULL);
+	if (!status)
+		*ret_enrolled = fm_steal(enrolled);
+	return status;
+}
+
+/* Of which the faces were read, unless its files are gone and the configured network serves. */
+static enum fm_status join_index(
+        struct fm_app *app, struct fm_serving *serving, struct fm_enrolled **enrolled, struct fm_error *err)
+{
+	if (*enrolled && strcmp((*enrolled)->model, fm_serving_model(serving)) == 0) {
+		fm_serving_take_enrolled(serving, fm_steal(*enrolled));
+		return FM_OK;
+	}
+	enum fm_status status = fm_serving_open_index(serving, app->gallery, err);
+
+	return status ? status : fm_enrolled_fill_at_once(serving->enrolled, err);
+}
+
+static enum fm_status load_networks_and_gallery(struct fm_app *app, struct fm_error *err)
+{
+	fm_cleanup(fm_enrolled_freep) struct fm_enrolled *enrolled = NULL;
+	fm_cleanup(fm_serving_putp) struct fm_serving *serving = NULL;
 	char active[FM_MODEL_TEXT_BYTES] = "";
+	struct networks networks = {.app = app, .active = active};
 	enum fm_status status = open_gallery(app, err);
 
 	if (!status)
 		status = find_active(app, active, err);
-	if (!status && active[0] && strcmp(active, app->configured_model) != 0)
-		load_active(app, active, &serving);
+	if (status)
+		return fm_fail_prefix(err, status, "gallery");
+	status = fm_thread_create(
+	        "a thread that loads networks", load_networks, &networks, &networks.thread, err);
+	if (status)
+		return status;
+	if (active[0])
+		status = read_faces(app, active, &enrolled, err);
+	pthread_join(networks.thread, NULL);
+	serving = networks.serving;
+	if (networks.status) {
+		*err = networks.err;
+		return networks.status;
+	}
 	/* Where the old network is missing, what the gallery says stays: with its files back it serves again.
 	 */
 	if (!status && (!active[0] || strcmp(active, fm_serving_model(serving)) == 0))
 		choose(app, serving);
 	if (!status)
-		status = fm_serving_open_index(serving, app->gallery, err);
-	if (!status)
-		status = fm_serving_fill_at_once(serving, err);
-	if (status) {
-		fm_serving_put(serving);
+		status = join_index(app, serving, &enrolled, err);
+	if (status)
 		return fm_fail_prefix(err, status, "gallery");
-	}
-	fm_serving_exchange(&app->servings, serving);
+	fm_serving_exchange(&app->servings, fm_steal(serving));
 	return fm_people_create(app->gallery, &app->servings, &app->people, err);
 }
 
@@ -290,19 +381,10 @@ static void after_round(void *context)
 
 enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err)
 {
-	struct fm_serving *serving = NULL;
-	enum fm_status status = load_models(app, &serving, err);
+	enum fm_status status = number_workers(app, err);
 
 	if (!status)
-		status = number_workers(app, err);
-	if (status) {
-		fm_serving_put(serving);
-		return status;
-	}
-	status = load_gallery(app, serving, err);
-	if (!status)
-		status = fm_serving_ready(
-		        app->servings.current, &app->started->pipeline, app->worker_count, err);
+		status = load_networks_and_gallery(app, err);
 	if (!status)
 		status = start_pool(app, work, refuse, err);
 	if (!status)

@@ -132,7 +132,7 @@ enum fm_status fm_people_prepare(struct fm_people *people, struct fm_serving *ne
 	people->lost = false;
 	people->count = 0;
 	pthread_mutex_unlock(&people->lock);
-	status = fm_serving_fill(next, err);
+	status = fm_enrolled_fill(next->enrolled, err);
 
 	pthread_mutex_lock(&people->lock);
 	for (size_t i = 0; !status && i < people->count; i++)

@@ -5,7 +5,6 @@
 #include "lib/base/mem.h"
 #include "lib/face/paths.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ void fm_serving_put(struct fm_serving *serving)
 	for (size_t i = 0; serving->pipelines && i < serving->worker_count; i++)
 		fm_pipeline_free(serving->pipelines[i]);
 	free(serving->pipelines);
-	fm_index_free(serving->index);
+	fm_enrolled_free(serving->enrolled);
 	fm_models_free(serving->models);
 	free(serving);
 }
@@ -106,67 +105,22 @@ enum fm_status fm_serving_ready(struct fm_serving *serving, const struct fm_pipe
 	return status ? status : fm_selftest_run(serving->models, serving->pipelines[0], err);
 }
 
-/* A face that was enrolled while the index is filled may be there already. */
-static enum fm_status add_to_index(void *context, int64_t collection_key, int64_t person_key,
-        int64_t face_key, const float *embedding, size_t dim, struct fm_error *err)
+void fm_serving_take_enrolled(struct fm_serving *serving, struct fm_enrolled *enrolled)
 {
-	struct fm_serving *serving = context;
-
-	if (dim != serving->models->embedding->dim)
-		return fm_fail(err, FM_E_CORRUPT, "face %" PRId64 " has %zu dimensions, its model has %zu",
-		        face_key, dim, serving->models->embedding->dim);
-	enum fm_status status =
-	        fm_index_add(serving->index, collection_key, person_key, face_key, embedding, err);
-
-	return status == FM_E_CONFLICT ? FM_OK : status;
-}
-
-/* The index holds codes; the embeddings that decide a search come from the gallery. */
-static enum fm_status fetch_embeddings(void *context, const int64_t *face_keys, size_t count,
-        float *ret_embeddings, bool *ret_found, struct fm_error *err)
-{
-	struct fm_serving *serving = context;
-
-	return fm_gallery_face_embeddings(serving->gallery, fm_serving_model(serving),
-	        serving->models->embedding->dim, face_keys, count, ret_embeddings, ret_found, err);
+	serving->enrolled = enrolled;
+	serving->index = enrolled->index;
 }
 
 enum fm_status fm_serving_open_index(
         struct fm_serving *serving, struct fm_gallery *gallery, struct fm_error *err)
 {
-	serving->gallery = gallery;
-	return fm_index_create(
-	        serving->models->embedding->dim, fetch_embeddings, serving, &serving->index, err);
-}
+	struct fm_enrolled *enrolled;
+	enum fm_status status = fm_enrolled_create(
+	        gallery, fm_serving_model(serving), serving->models->embedding->dim, &enrolled, err);
 
-enum fm_status fm_serving_fill(struct fm_serving *serving, struct fm_error *err)
-{
-	fm_index_begin(serving->index);
-	enum fm_status status = fm_gallery_embedding_each(
-	        serving->gallery, fm_serving_model(serving), add_to_index, serving, err);
-
-	fm_index_commit(serving->index);
+	if (!status)
+		fm_serving_take_enrolled(serving, enrolled);
 	return status;
-}
-
-static enum fm_status add_block(void *context, const struct fm_embedding_owner *owners,
-        const float *embeddings, size_t count, size_t dim, struct fm_error *err)
-{
-	struct fm_serving *serving = context;
-	enum fm_status status = FM_OK;
-
-	fm_index_begin(serving->index);
-	for (size_t i = 0; !status && i < count; i++)
-		status = add_to_index(serving, owners[i].collection_key, owners[i].person_key,
-		        owners[i].face_key, embeddings + i * dim, dim, err);
-	fm_index_commit(serving->index);
-	return status;
-}
-
-enum fm_status fm_serving_fill_at_once(struct fm_serving *serving, struct fm_error *err)
-{
-	return fm_gallery_embedding_load(
-	        serving->gallery, fm_serving_model(serving), add_block, serving, err);
 }
 
 void fm_serving_slot_init(struct fm_serving_slot *slot)

@@ -7,18 +7,17 @@
 #ifndef FM_DAEMON_SERVING_H
 #define FM_DAEMON_SERVING_H
 
+#include "daemon/enrolled.h"
 #include "daemon/snapshot.h"
 #include "lib/face/pipeline.h"
-#include "lib/gallery/gallery.h"
-#include "lib/search/index.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 struct fm_serving {
 	struct fm_models *models;
-	struct fm_index *index;         /* fm_serving_open_index() */
-	struct fm_gallery *gallery;     /* the same */
+	struct fm_enrolled *enrolled;   /* fm_serving_open_index(), or fm_serving_take_enrolled() */
+	struct fm_index *index;         /* its */
 	struct fm_pipeline **pipelines; /* [worker_count]: fm_serving_ready() */
 	size_t worker_count;
 	atomic_size_t holders;
@@ -35,13 +34,10 @@ enum fm_status fm_serving_load_model(const struct fm_config *config, const char 
 /* Makes the pipelines and runs the self-test. */
 enum fm_status fm_serving_ready(struct fm_serving *serving, const struct fm_pipeline_options *options,
         size_t worker_count, struct fm_error *err);
-/* An empty index over the gallery, which outlives it; then the faces that have an embedding under this
- * network. */
+/* An empty index over the gallery, which outlives it; or one that was made for this network already. */
 enum fm_status fm_serving_open_index(
         struct fm_serving *serving, struct fm_gallery *gallery, struct fm_error *err);
-enum fm_status fm_serving_fill(struct fm_serving *serving, struct fm_error *err);
-/* The same with all of the gallery's readers: for a start, when nobody else needs them. */
-enum fm_status fm_serving_fill_at_once(struct fm_serving *serving, struct fm_error *err);
+void fm_serving_take_enrolled(struct fm_serving *serving, struct fm_enrolled *enrolled);
 
 /* Under which embeddings are stored and compared: "name@fingerprint". */
 const char *fm_serving_model(const struct fm_serving *serving);

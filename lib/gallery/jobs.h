@@ -29,6 +29,9 @@ enum fm_status fm_gallery_models_choose(
 /* How many faces have an embedding under a model. */
 enum fm_status fm_gallery_model_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);
+/* Its dimensions. FM_E_NOT_FOUND: the gallery does not know it. */
+enum fm_status fm_gallery_model_dim(
+        struct fm_gallery *gallery, const char *model, size_t *ret_dim, struct fm_error *err);
 /* The one model that faces have embeddings under; "" where it is none or several. */
 enum fm_status fm_gallery_model_only(
         struct fm_gallery *gallery, char ret_model[FM_MODEL_TEXT_BYTES], struct fm_error *err);

@@ -135,3 +135,17 @@ enum fm_status fm_gallery_model_only(
 		snprintf(ret_model, FM_MODEL_TEXT_BYTES, "%s", models == 1 ? last : "");
 	return status;
 }
+
+enum fm_status fm_gallery_model_dim(
+        struct fm_gallery *gallery, const char *model, size_t *ret_dim, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	int64_t key;
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_model_find(reader.connection, model, &key, ret_dim, err);
+	if (status == FM_OK && !key)
+		return fm_fail(err, FM_E_NOT_FOUND, "the gallery does not know %s", model);
+	return status;
+}

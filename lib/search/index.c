@@ -1,5 +1,6 @@
 #include "lib/search/index.h"
 
+#include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 #include "lib/search/search.h"
 #include "lib/search/store.h"
@@ -104,6 +105,60 @@ enum fm_status fm_index_add(struct fm_index *index, int64_t collection_key, int6
 	fm_index_commit(index);
 	fm_wipe(codes, stride);
 	return status;
+}
+
+enum fm_status fm_index_add_many(struct fm_index *index, const struct fm_index_owner *owners,
+        const float *embeddings, size_t count, struct fm_error *err)
+{
+	const size_t dim = index->searcher.dim, stride = index->searcher.stride;
+	fm_autofree int8_t *codes = fm_calloc(count, stride);
+	fm_autofree struct fm_codes_info *infos = fm_calloc(count, sizeof(*infos));
+	enum fm_status status = FM_OK;
+
+	if (!codes || !infos)
+		return fm_fail(err, FM_E_NOMEM, "index: no memory for %zu faces", count);
+	for (size_t i = 0; status == FM_OK && i < count; i++) {
+		status = fm_codes_check(embeddings + i * dim, dim, err);
+		if (status == FM_OK)
+			fm_codes_make(embeddings + i * dim, dim, stride, codes + i * stride, &infos[i]);
+	}
+	fm_index_begin(index);
+	for (size_t i = 0; status == FM_OK && i < count; i++) {
+		status = fm_store_add(&index->store, owners[i].collection_key, owners[i].person_key,
+		        owners[i].face_key, codes + i * stride, &infos[i], err);
+		status = status == FM_E_CONFLICT ? FM_OK : status;
+	}
+	fm_index_commit(index);
+	fm_wipe(codes, count * stride);
+	return status;
+}
+
+/* False: the slab has chunks for so many cells, or there is no memory for another. */
+static bool add_chunk(struct fm_index *index, struct fm_slab *slab, size_t cells)
+{
+	pthread_mutex_lock(&index->writers);
+	bool lacks = fm_slab_lacks(slab, cells);
+	pthread_mutex_unlock(&index->writers);
+	struct fm_slab_chunk *chunk = lacks ? fm_slab_make_chunk() : NULL;
+
+	if (!chunk)
+		return false;
+	pthread_mutex_lock(&index->writers);
+	fm_slab_take_chunk(slab, chunk);
+	pthread_mutex_unlock(&index->writers);
+	return true;
+}
+
+void fm_index_expect(struct fm_index *index, size_t faces)
+{
+	struct fm_tree *tree = &index->store.tree;
+	const size_t blocks = (faces + FM_SCAN_FACES - 1) / FM_SCAN_FACES;
+	bool highs = true, rest = true;
+
+	while (highs || rest) {
+		highs = highs && add_chunk(index, &tree->highs, blocks);
+		rest = rest && add_chunk(index, &tree->blocks, blocks);
+	}
 }
 
 void fm_index_remove_face(struct fm_index *index, int64_t face_key)

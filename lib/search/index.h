@@ -59,6 +59,17 @@ void fm_index_commit(struct fm_index *index);
 /* The embedding has unit length within 1e-3. FM_E_CONFLICT: the face key is in the index already. */
 enum fm_status fm_index_add(struct fm_index *index, int64_t collection_key, int64_t person_key,
         int64_t face_key, const float *embedding, struct fm_error *err);
+/*
+ * Adds faces in one batch; those that are in already are left alone. Their codes are made before other
+ * writers have to wait, so that several threads fill an index sooner than one. embeddings [count][dim].
+ */
+struct fm_index_owner {
+	int64_t collection_key, person_key, face_key;
+};
+enum fm_status fm_index_add_many(struct fm_index *index, const struct fm_index_owner *owners,
+        const float *embeddings, size_t count, struct fm_error *err);
+/* Gets memory ready for so many faces in all, while others add them; they wait for none of it. */
+void fm_index_expect(struct fm_index *index, size_t faces);
 /* Removing what is not there is not an error. */
 void fm_index_remove_face(struct fm_index *index, int64_t face_key);
 void fm_index_remove_person(struct fm_index *index, int64_t person_key);

@@ -2,10 +2,10 @@
 
 #include "lib/base/mem.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lib/base/banned.h"
 
@@ -17,6 +17,8 @@ struct fm_slab_chunk {
 	size_t fresh; /* where cells begin that never were in use */
 	size_t used;  /* cells */
 };
+
+#define FIRST_CELL ((sizeof(struct fm_slab_chunk) + 63) / 64 * 64)
 
 static struct fm_slab_chunk *chunk_of(void *cell)
 {
@@ -88,6 +90,43 @@ static struct fm_slab_chunk *map_chunk(void)
 	return (struct fm_slab_chunk *)(room + before);
 }
 
+bool fm_slab_lacks(const struct fm_slab *slab, size_t cells)
+{
+	size_t each = (CHUNK_BYTES - FIRST_CELL) / slab->cell_bytes;
+
+	return slab->chunks < (cells + each - 1) / each;
+}
+
+struct fm_slab_chunk *fm_slab_make_chunk(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct fm_slab_chunk *chunk = map_chunk();
+
+	if (!chunk)
+		return NULL;
+	for (size_t at = 0; at < CHUNK_BYTES; at += page)
+		((volatile char *)chunk)[at] = 0;
+	*chunk = (struct fm_slab_chunk){.fresh = FIRST_CELL};
+	return chunk;
+}
+
+/* Behind the first, which is filled before another is begun. */
+void fm_slab_take_chunk(struct fm_slab *slab, struct fm_slab_chunk *chunk)
+{
+	struct fm_slab_chunk *first = slab->open;
+
+	slab->chunks++;
+	if (!first) {
+		put_first(&slab->open, chunk);
+		return;
+	}
+	chunk->previous = first;
+	chunk->next = first->next;
+	if (first->next)
+		first->next->previous = chunk;
+	first->next = chunk;
+}
+
 void *fm_slab_alloc(struct fm_slab *slab)
 {
 	struct fm_slab_chunk *chunk = slab->open;
@@ -97,8 +136,9 @@ void *fm_slab_alloc(struct fm_slab *slab)
 		chunk = map_chunk();
 		if (!chunk)
 			return NULL;
-		*chunk = (struct fm_slab_chunk){.fresh = (sizeof(*chunk) + 63) / 64 * 64};
+		*chunk = (struct fm_slab_chunk){.fresh = FIRST_CELL};
 		put_first(&slab->open, chunk);
+		slab->chunks++;
 	}
 	if (chunk->free) {
 		cell = chunk->free;
@@ -131,5 +171,6 @@ void fm_slab_free(struct fm_slab *slab, void *cell)
 	if (--chunk->used == 0 && (chunk->next || chunk->previous)) {
 		take_out(&slab->open, chunk);
 		munmap(chunk, CHUNK_BYTES);
+		slab->chunks--;
 	}
 }

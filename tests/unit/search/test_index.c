@@ -4,6 +4,7 @@
 #include "tests/unit/search/vectors.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,6 +421,84 @@ Test(index, a_batch_shows_at_its_commit)
 	cr_expect_eq(fm_index_size(index, 2).people, 24);
 	cr_expect_eq(fm_index_total(index).faces, 49);
 	fm_index_free(index);
+}
+
+enum { FILL_DIM = 32, FILL_FACES = 3000, FILL_BLOCK = 128, FILL_THREADS = 4 };
+
+struct filling {
+	struct fm_index *index;
+	struct twin *twin;
+	size_t first;
+};
+
+/* Every second block is another thread's, too. */
+static void *fill_blocks(void *context)
+{
+	const struct filling *filling = context;
+	static _Thread_local float embeddings[FILL_BLOCK * FILL_DIM];
+	struct fm_index_owner owners[FILL_BLOCK];
+
+	for (size_t block = filling->first; block * FILL_BLOCK < FILL_FACES; block += FILL_THREADS / 2) {
+		size_t count = 0;
+
+		for (size_t i = block * FILL_BLOCK; i < FILL_FACES && count < FILL_BLOCK; i++, count++) {
+			const struct entry *entry = &filling->twin->entries[i];
+
+			owners[count] =
+			        (struct fm_index_owner){entry->collection, entry->person, entry->face};
+			memcpy(embeddings + count * FILL_DIM, entry->embedding, FILL_DIM * sizeof(float));
+		}
+		struct fm_error err;
+		cr_assert_eq(fm_index_add_many(filling->index, owners, embeddings, count, &err), FM_OK, "%s",
+		        err.message);
+	}
+	return NULL;
+}
+
+static void *expect_all(void *index)
+{
+	fm_index_expect(index, FILL_FACES);
+	return NULL;
+}
+
+/* What several threads put in, some of it twice, is what one by one would be; memory comes beside them. */
+Test(index, is_filled_by_several_threads)
+{
+	static struct twin twin = {.dim = FILL_DIM};
+	struct filling fillings[FILL_THREADS];
+	pthread_t threads[FILL_THREADS], expecting;
+	float unit[FILL_DIM];
+	uint64_t state = 10;
+
+	for (int64_t i = 0; i < FILL_FACES; i++) {
+		random_unit(unit, FILL_DIM, &state);
+		float *copy = malloc(sizeof(unit));
+		memcpy(copy, unit, sizeof(unit));
+		twin.entries[twin.count++] = (struct entry){1 + i / 2 % 2, 1 + i / 2, 1 + i, copy};
+	}
+	struct fm_index *index;
+	ok(fm_index_create(FILL_DIM, fetch, &twin, &index, &error));
+	pthread_create(&expecting, NULL, expect_all, index);
+	for (size_t i = 0; i < FILL_THREADS; i++) {
+		fillings[i] = (struct filling){index, &twin, i / 2};
+		pthread_create(&threads[i], NULL, fill_blocks, &fillings[i]);
+	}
+	for (size_t i = 0; i < FILL_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	pthread_join(expecting, NULL);
+	cr_expect_eq(fm_index_total(index).faces, FILL_FACES);
+	cr_expect_eq(fm_index_total(index).people, FILL_FACES / 2);
+	for (int probe = 0; probe < 20; probe++) {
+		random_unit(unit, FILL_DIM, &state);
+		expect_same(&twin, index, 1 + probe % 2, unit, 5);
+	}
+	struct fm_index_owner wrong = {1, 1, FILL_FACES + 1};
+	for (size_t i = 0; i < FILL_DIM; i++)
+		unit[i] = 1;
+	cr_expect_eq(fm_index_add_many(index, &wrong, unit, 1, &error), FM_E_INVALID);
+	cr_expect_eq(fm_index_total(index).faces, FILL_FACES);
+	fm_index_free(index);
+	twin_done(&twin);
 }
 
 Test(index, refuses)

@@ -45,6 +45,27 @@ Test(slab, cells_are_zeroed_apart_and_come_back)
 	fm_slab_done(&slab);
 }
 
+Test(slab, memory_in_advance_is_used)
+{
+	struct fm_slab slab;
+	size_t made = 0;
+
+	fm_slab_init(&slab, CELL);
+	cr_expect_not_null(fm_slab_alloc(&slab));
+	for (; fm_slab_lacks(&slab, CELLS); made++)
+		fm_slab_take_chunk(&slab, fm_slab_make_chunk());
+	cr_expect_eq(made, 4);
+	for (size_t i = 1; i < CELLS; i++) {
+		unsigned char *cell = fm_slab_alloc(&slab);
+		cr_assert(all(cell, 0));
+		memset(cell, 1, CELL);
+	}
+	cr_expect_eq(slab.chunks, 5, "no other chunk was mapped");
+	cr_expect_not(fm_slab_lacks(&slab, CELLS));
+	cr_expect(fm_slab_lacks(&slab, CELLS + 500));
+	fm_slab_done(&slab);
+}
+
 Test(slab, cells_follow_each_other)
 {
 	struct fm_slab slab;
