@@ -32,10 +32,39 @@ FM_INLINE void fm_max_window(
 	}
 }
 
+/* Whether windows are 2 x 2, side by side, all of them inside, and vectors divide a pixel. */
+FM_INLINE bool fm_max_halves(const struct fm_dwconv_shape *s)
+{
+	return s->kernel_h == 2 && s->kernel_w == 2 && s->stride_h == 2 && s->stride_w == 2 &&
+	       s->pad_top == 0 && s->pad_left == 0 && 2 * s->out_h <= s->in_h && 2 * s->out_w <= s->in_w &&
+	       s->channels % FM_VECTOR_LANES == 0;
+}
+
+/* Nearly all windows there are: a row of them, without a loop or a border. */
+FM_INLINE void fm_max_pool_halves(float *out, const float *in, size_t pixels, size_t in_row, size_t channels)
+{
+	for (size_t x = 0; x < pixels; x++, in += 2 * channels, out += channels)
+		for (size_t c = 0; c < channels; c += FM_VECTOR_LANES) {
+			const float *top = in + c, *bottom = top + in_row;
+			fm_vector v = fm_vector_load(top);
+
+			v = fm_vector_max(fm_vector_load(top + channels), v);
+			v = fm_vector_max(fm_vector_load(bottom), v);
+			v = fm_vector_max(fm_vector_load(bottom + channels), v);
+			fm_vector_store(out + c, v);
+		}
+}
+
 FM_INLINE void fm_max_pool(float *out, const float *in, const struct fm_dwconv_shape *s)
 {
 	const size_t channels = s->channels, in_row = s->in_w * channels;
 
+	if (fm_max_halves(s)) {
+		for (size_t y = 0; y < s->out_h; y++)
+			fm_max_pool_halves(out + y * s->out_w * channels, in + 2 * y * in_row, s->out_w,
+			        in_row, channels);
+		return;
+	}
 	for (size_t y = 0; y < s->out_h; y++) {
 		const struct fm_span rows = fm_span_taps(y, s->in_h, s->kernel_h, s->stride_h, 1, s->pad_top);
 		const float *line = in + (y * s->stride_h + rows.begin - s->pad_top) * in_row;
@@ -44,13 +73,9 @@ FM_INLINE void fm_max_pool(float *out, const float *in, const struct fm_dwconv_s
 			const struct fm_span cols =
 			        fm_span_taps(x, s->in_w, s->kernel_w, s->stride_w, 1, s->pad_left);
 			const float *from = line + (x * s->stride_w + cols.begin - s->pad_left) * channels;
-			const size_t h = rows.end - rows.begin, w = cols.end - cols.begin;
 
-			/* Nearly all windows there are; constants leave no loop. */
-			if (h == 2 && w == 2)
-				fm_max_window(out, from, 2, 2, in_row, channels);
-			else
-				fm_max_window(out, from, h, w, in_row, channels);
+			fm_max_window(
+			        out, from, rows.end - rows.begin, cols.end - cols.begin, in_row, channels);
 		}
 	}
 }
