@@ -100,6 +100,12 @@ static struct layer random_layer(struct random *random)
 	                .row_terms = 4 * random_size(random, 1, 5),
 	                .step = random_size(random, 1, 12),
 	                .n = random_size(random, 1, 150)}};
+	/* Half of them of the kernels that networks begin with. */
+	if (random_size(random, 0, 1)) {
+		layer.product.kernel_h = 3;
+		layer.product.row_terms = random_size(random, 0, 1) ? 12 : 4;
+		layer.product.n = random_size(random, 1, 33);
+	}
 	const struct fm_pixels_product *p = &layer.product;
 	const size_t k = p->kernel_h * p->row_terms;
 
