@@ -6,13 +6,16 @@
 In turns, ROUNDS=3 times of SECONDS_EACH=5: two `facematchctl bench photo` at once, each on one of two cores, and a
 facematchd with two workers on these cores, asked by clients that each wait for their reply and keep their connection
 (tests/bench/bench_http, on the other cores where there are some). PHOTO=FILE, FACES=10000, CLIENTS=4. The faces are random
-unit vectors. Run it under `chrt -f 1` on a machine that does other things as well.
+unit vectors. Last, what a request costs beside connections that say nothing: /healthz over one that stays, alone and beside
+IDLE=2000. Run it under `chrt -f 1` on a machine that does other things as well.
 """
 import array
 import json
 import math
 import os
 import random
+import resource
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +31,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = float(os.environ.get("SECONDS_EACH", "5"))
 FACES = int(os.environ.get("FACES", "10000"))
 CLIENTS = int(os.environ.get("CLIENTS", "4"))
+IDLE = int(os.environ.get("IDLE", "2000"))
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 QUALITY = '{"score":0.9,"size_px":100,"sharpness":0.5,"brightness":0.5,"yaw_deg":0,"roll_deg":0}'
 
 
@@ -41,7 +46,9 @@ def start(build, directory, cores):
     """A facematchd on these cores; returns it and its port."""
     port_file = Path(directory, "port")
     port_file.unlink(missing_ok=True)
-    Path(directory, "conf").write_text("[workers]\ncount = 2\n[log]\nlevel = warning\n")
+    Path(directory, "conf").write_text(
+        f"[workers]\ncount = 2\n[log]\nlevel = warning\n[server]\nidle_timeout_s = 3600\nconnections_max = {IDLE + 100}\n"
+        f"connections_per_address_max = {IDLE + 100}\n")
     daemon = subprocess.Popen(
         ["taskset", "-c", cores, f"{build}/facematchd", "--config", f"{directory}/conf", "--listen", "127.0.0.1:0",
          "--gallery", f"{directory}/gallery.db", "--models", "build/models", "--port-file", str(port_file)],
@@ -78,7 +85,8 @@ def fill(directory, model, dim):
     source = random.Random(1)
     database = sqlite3.connect(f"{directory}/gallery.db")
     with database:
-        key = database.execute("INSERT INTO models (text, dim) VALUES (?, ?)", (model, dim)).lastrowid
+        database.execute("INSERT OR IGNORE INTO models (text, dim) VALUES (?, ?)", (model, dim))
+        (key,) = database.execute("SELECT key FROM models WHERE text = ?", (model,)).fetchone()
         for i in range(FACES):
             person = database.execute(
                 "INSERT INTO people (collection, id, name, metadata, created_at_ms, updated_at_ms)"
@@ -124,6 +132,44 @@ def over_http(build, photo, daemon, port, others):
     return reply
 
 
+def ask_health(connection):
+    connection.sendall(HEALTH)
+    reply = b""
+    while b'"ok"' not in reply:
+        piece = connection.recv(4096)
+        if not piece:
+            raise BenchError("a connection was closed: " + reply.decode())
+        reply += piece
+
+
+def health_ms(port, times=2001):
+    """The median over a connection that stays."""
+    taken = []
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(times):
+            begin = time.perf_counter()
+            ask_health(connection)
+            taken.append(1000 * (time.perf_counter() - begin))
+    return median(taken)
+
+
+def beside_idle(port):
+    """What /healthz takes alone and beside IDLE connections that have been served once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < IDLE + 100:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, IDLE + 100), hard))
+    alone = health_ms(port)
+    idle = []
+    try:
+        for _ in range(IDLE):
+            idle.append(socket.create_connection(("127.0.0.1", port)))
+            ask_health(idle[-1])
+        return alone, health_ms(port)
+    finally:
+        for connection in idle:
+            connection.close()
+
+
 def main():
     build = sys.argv[1]
     photo = os.environ.get("PHOTO") or default_photo()
@@ -144,6 +190,7 @@ def main():
                 say(f"round {number + 1} of {ROUNDS}")
                 alone = pipeline_alone(build, photo, cores)
                 rounds.append((alone, over_http(build, photo, daemon, port, others)))
+            idle = [beside_idle(port) for _ in range(ROUNDS)]
         finally:
             stop(daemon)
     figures = {
@@ -154,6 +201,9 @@ def main():
         "p50_ms": median([http["served_ms"]["p50"] for _, http in rounds]),
         "p99_ms": median([http["served_ms"]["p99"] for _, http in rounds]),
         "cpu_ms_per_request": median([http["cpu_ms"] for _, http in rounds]),
+        "idle_connections": IDLE,
+        "health_alone_ms": median([alone for alone, _ in idle]),
+        "health_beside_idle_ms": median([beside for _, beside in idle]),
     }
     if "--json" in sys.argv:
         print(json.dumps(figures))
@@ -163,6 +213,8 @@ def main():
     print(f"/v1/identify over HTTP              {figures['http_per_s']:7.1f} photos a second ({figures['ratio']:.0%})")
     print(f"p50 {figures['p50_ms']:.1f} ms, p99 {figures['p99_ms']:.1f} ms, "
           f"{figures['cpu_ms_per_request']:.1f} ms of CPU a request")
+    print(f"/healthz {figures['health_alone_ms']:.3f} ms alone, {figures['health_beside_idle_ms']:.3f} ms beside {IDLE} idle "
+          f"connections")
 
 
 if __name__ == "__main__":
