@@ -367,7 +367,7 @@ Test(archive, who_takes_it_is_recorded)
 	struct test_daemon daemon = test_daemon_start(NULL);
 
 	enroll(&daemon, "name=Anna&face=largest", "sample1.jpg");
-	fm_autofree char *archive = exported(&daemon);
+	free(exported(&daemon));
 	json_t *audit = test_take_json(test_get(&daemon, "/v1/admin/audit"), 200, "audit");
 	json_t *records = json_object_get(audit, "records");
 	const json_t *record = json_array_get(records, 0);
