@@ -21,6 +21,8 @@
 
 /* Under overload: shorter waits are not worth a refusal. */
 #define OVERLOAD_WAIT_S 0.01
+/* A worker's scratch for large photos is freed when it was not needed for so long. */
+#define TIDY_S 60
 
 FM_DEFINE_CLEANUP(struct fm_enrolled *, fm_enrolled_free);
 FM_DEFINE_CLEANUP(struct fm_serving *, fm_serving_put);
@@ -115,7 +117,7 @@ static enum fm_status number_workers(struct fm_app *app, struct fm_error *err)
 	if (!app->workers)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
 	for (size_t i = 0; i < app->worker_count; i++)
-		app->workers[i] = i;
+		app->workers[i] = (struct fm_worker){.app = app, .number = i};
 	return FM_OK;
 }
 
@@ -355,6 +357,16 @@ struct fm_pool_limits fm_app_pool_limits(const struct fm_config *config)
 	};
 }
 
+/* Between a worker's jobs nobody else touches its pipeline. */
+static void tidy_worker(void *resource)
+{
+	const struct fm_worker *worker = resource;
+	struct fm_serving *serving = fm_serving_get(&worker->app->servings);
+
+	fm_pipeline_tidy(serving->pipelines[worker->number]);
+	fm_serving_put(serving);
+}
+
 static enum fm_status start_pool(
         struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err)
 {
@@ -370,6 +382,8 @@ static enum fm_status start_pool(
 	        .resources = resources,
 	        .work = work,
 	        .refuse = refuse,
+	        .tidy = tidy_worker,
+	        .tidy_s = TIDY_S,
 	};
 	return fm_pool_create(&options, &app->pool, err);
 }

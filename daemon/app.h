@@ -23,6 +23,12 @@
 struct fm_keeper;
 struct fm_reembed;
 
+/* What a worker of the pool has: its resource there. */
+struct fm_worker {
+	struct fm_app *app;
+	size_t number;
+};
+
 struct fm_app {
 	/* As at the start: for what only a restart changes. Requests have their own: struct fm_exchange. */
 	const struct fm_config *config;
@@ -41,7 +47,7 @@ struct fm_app {
 	struct fm_reembed *reembed;
 	struct fm_pool *pool;
 	size_t worker_count;
-	size_t *workers;                  /* [worker_count]: their numbers */
+	struct fm_worker *workers;        /* [worker_count] */
 	int lock_fd;                      /* keeps a second daemon off the gallery */
 	_Atomic int64_t unsearched_faces; /* that the network in use has no embedding of, when last counted */
 	atomic_bool ready;
@@ -51,8 +57,8 @@ struct fm_app {
 /* Takes the caller's hold of the first snapshot. */
 enum fm_status fm_app_create(struct fm_snapshot *first, struct fm_app **ret_app, struct fm_error *err);
 
-/* `work` is what a worker does with a job, and `refuse` with one that is late; its resource is a size_t, the
- * worker's number. */
+/* `work` is what a worker does with a job, and `refuse` with one that is late; its resource is a struct
+ * fm_worker. */
 enum fm_status fm_app_load(
         struct fm_app *app, fm_pool_work work, fm_pool_refuse refuse, struct fm_error *err);
 

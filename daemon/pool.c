@@ -23,6 +23,7 @@
 struct worker {
 	struct fm_pool *pool;
 	void *resource;
+	double tidied_s; /* when it last did, by the machine's clock */
 	pthread_t thread;
 };
 
@@ -37,6 +38,8 @@ struct fm_pool {
 	fm_pool_work work;
 	fm_pool_refuse refuse;
 	double (*now_s)(void);
+	fm_pool_tidy tidy;
+	double tidy_s;
 	struct fm_pool_limits limits;
 	bool ending;
 	double overload_end_s;          /* until then the queue is under overload */
@@ -93,11 +96,38 @@ static void *pick(struct fm_pool *pool, double *ret_late_s)
 	return picked->job;
 }
 
+static void tidy_if_due(struct worker *worker)
+{
+	struct fm_pool *pool = worker->pool;
+	double at_s = monotonic_s();
+
+	if (!pool->tidy || at_s < worker->tidied_s + pool->tidy_s)
+		return;
+	worker->tidied_s = at_s;
+	pthread_mutex_unlock(&pool->lock);
+	pool->tidy(worker->resource);
+	pthread_mutex_lock(&pool->lock);
+}
+
+/* Under the lock, and with it afterwards; there may be nothing to do yet. */
+static void wait_for_work(struct worker *worker)
+{
+	struct fm_pool *pool = worker->pool;
+	double due_s = worker->tidied_s + pool->tidy_s;
+	struct timespec until = {.tv_sec = (time_t)due_s, .tv_nsec = (long)(fmod(due_s, 1) * 1e9)};
+
+	if (pool->tidy)
+		pthread_cond_timedwait(&pool->filled, &pool->lock, &until);
+	else
+		pthread_cond_wait(&pool->filled, &pool->lock);
+}
+
 /*
  * NULL: the end. A worker that asks has finished what it had, which took `job_s`; negative: it had nothing.
  */
-static void *take(struct fm_pool *pool, double job_s)
+static void *take(struct worker *worker, double job_s)
 {
+	struct fm_pool *pool = worker->pool;
 	double late_s = 0;
 	void *job = NULL;
 
@@ -106,8 +136,11 @@ static void *take(struct fm_pool *pool, double job_s)
 	if (job_s >= 0)
 		pool->job_s = pool->job_s > 0 ? pool->job_s + (job_s - pool->job_s) / AVERAGE_OVER : job_s;
 	for (;;) {
-		while (!pool->queued && !pool->ending)
-			pthread_cond_wait(&pool->filled, &pool->lock);
+		tidy_if_due(worker);
+		while (!pool->queued && !pool->ending) {
+			wait_for_work(worker);
+			tidy_if_due(worker);
+		}
 		if (!pool->queued)
 			break;
 		job = pick(pool, &late_s);
@@ -130,7 +163,7 @@ static void *worker_main(void *argument)
 	double job_s = -1;
 
 	fm_cpu_flush_denormals();
-	for (void *job; (job = take(pool, job_s));) {
+	for (void *job; (job = take(worker, job_s));) {
 		double begin_s = pool->now_s();
 		pool->work(worker->resource, job);
 		job_s = pool->now_s() - begin_s;
@@ -145,7 +178,8 @@ static enum fm_status start_workers(
 
 	for (size_t i = 0; !status && i < options->workers; i++) {
 		struct worker *worker = &pool->workers[i];
-		*worker = (struct worker){.pool = pool, .resource = options->resources[i]};
+		*worker = (struct worker){
+		        .pool = pool, .resource = options->resources[i], .tidied_s = monotonic_s()};
 		status = fm_thread_create("a worker", worker_main, worker, &worker->thread, err);
 		pool->started += !status;
 	}
@@ -156,15 +190,21 @@ enum fm_status fm_pool_create(
         const struct fm_pool_options *options, struct fm_pool **ret_pool, struct fm_error *err)
 {
 	struct fm_pool *pool = fm_calloc(1, sizeof(*pool));
+	pthread_condattr_t attributes;
 
 	if (!pool)
 		return fm_fail(err, FM_E_NOMEM, "no memory for the workers");
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->filled, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->filled, &attributes);
+	pthread_condattr_destroy(&attributes);
 	pool->work = options->work;
 	pool->busy = options->workers; /* until they ask for work */
 	pool->refuse = options->refuse;
 	pool->now_s = options->now_s ? options->now_s : monotonic_s;
+	pool->tidy = options->tidy;
+	pool->tidy_s = options->tidy_s;
 	pool->limits = options->limits;
 	pool->capacity = options->limits.queue_length;
 	pool->queue = fm_calloc(pool->capacity, sizeof(pool->queue[0]));

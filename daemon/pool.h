@@ -20,6 +20,8 @@ struct fm_pool;
 
 /* Runs on a worker. `resource` is the worker's own. */
 typedef void (*fm_pool_work)(void *resource, void *job);
+/* Runs on a worker, now and then, between its jobs. */
+typedef void (*fm_pool_tidy)(void *resource);
 /* Runs on a worker, in place of work: the job has waited too long. */
 typedef void (*fm_pool_refuse)(void *job, double waited_s);
 
@@ -35,6 +37,8 @@ struct fm_pool_options {
 	void *const *resources; /* [workers]: one for each, owned by the caller */
 	fm_pool_work work;
 	fm_pool_refuse refuse;
+	fm_pool_tidy tidy;     /* or NULL */
+	double tidy_s;         /* how often each worker tidies, whether or not it has work */
 	double (*now_s)(void); /* the clock; NULL: the monotonic one of the machine */
 };
 

@@ -162,9 +162,10 @@ static enum MHD_Result send_reply(struct call *call)
 
 void fm_server_work(void *worker, void *job)
 {
+	const struct fm_worker *self = worker;
 	struct call *call = job;
 
-	fm_passage_work(&call->passage, *(const size_t *)worker);
+	fm_passage_work(&call->passage, self->number);
 	call->stage = STAGE_ANSWERED;
 	MHD_resume_connection(call->connection);
 }

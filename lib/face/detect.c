@@ -52,6 +52,7 @@ struct fm_detector {
 	const struct fm_model *model;
 	struct eye eye;
 	struct eye wide; /* made when a photo first takes it; of the wide inputs the one that was last used */
+	bool wide_used;  /* since the last fm_detect_tidy() */
 	struct fm_detection *found;
 	size_t found_count, found_capacity;
 	/* The image at hand at 1, 1/2, 1/4, ... of its size; the first is the caller's. */
@@ -188,11 +189,21 @@ enum fm_status fm_detect_create(
 static enum fm_status choose_eye(struct fm_detector *detector, const struct fm_model *input,
         struct eye **ret_eye, struct fm_error *err)
 {
-	*ret_eye = input == detector->model ? &detector->eye : &detector->wide;
+	bool wide = input != detector->model;
+
+	*ret_eye = wide ? &detector->wide : &detector->eye;
+	detector->wide_used |= wide;
 	if ((*ret_eye)->model == input)
 		return FM_OK;
 	eye_done(&detector->wide);
 	return eye_open(input, &detector->wide, err);
+}
+
+void fm_detect_tidy(struct fm_detector *detector)
+{
+	if (!detector->wide_used)
+		eye_done(&detector->wide);
+	detector->wide_used = false;
 }
 
 static enum fm_status reserve(struct fm_detector *detector, size_t more, struct fm_error *err)

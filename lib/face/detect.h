@@ -32,6 +32,9 @@ enum fm_status fm_detect_create(
         const struct fm_model *model, struct fm_detector **ret_detector, struct fm_error *err);
 void fm_detect_free(struct fm_detector *detector);
 
+/* Frees the scratch for wide inputs where no image has taken it since the last call. */
+void fm_detect_tidy(struct fm_detector *detector);
+
 /*
  * All faces of at least about min_face_px, by falling score. The result is owned by the detector and is
  * valid until its next run. Errors: FM_E_NOMEM.

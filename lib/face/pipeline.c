@@ -92,6 +92,11 @@ void fm_pipeline_free(struct fm_pipeline *pipeline)
 }
 FM_DEFINE_CLEANUP(struct fm_pipeline *, fm_pipeline_free);
 
+void fm_pipeline_tidy(struct fm_pipeline *pipeline)
+{
+	fm_detect_tidy(pipeline->detector);
+}
+
 enum fm_status fm_pipeline_set_options(
         struct fm_pipeline *pipeline, const struct fm_pipeline_options *options, struct fm_error *err)
 {

@@ -92,6 +92,10 @@ enum fm_status fm_pipeline_create(const struct fm_models *models, const struct f
         struct fm_pipeline **ret_pipeline, struct fm_error *err);
 void fm_pipeline_free(struct fm_pipeline *pipeline);
 
+/* Frees scratch for large photos (29 MiB by the default networks) where none has taken it since the last
+ * call; the next one makes it anew. */
+void fm_pipeline_tidy(struct fm_pipeline *pipeline);
+
 /* Other options from the next photo on, within the same bounds as at creation. FM_E_INVALID. */
 enum fm_status fm_pipeline_set_options(
         struct fm_pipeline *pipeline, const struct fm_pipeline_options *options, struct fm_error *err);

@@ -20,11 +20,20 @@ struct shared {
 
 static struct shared shared;
 
-/* A worker's own number is not atomic: two workers on one resource would be a race. */
+/* Not atomic: two workers on one resource, or work beside tidying, would be a race. */
+struct own {
+	long jobs, tidied;
+};
+
 static void work(void *resource, void *job)
 {
-	++*(long *)resource;
+	++((struct own *)resource)->jobs;
 	atomic_fetch_add((atomic_long *)job, 1);
+}
+
+static void tidy(void *resource)
+{
+	++((struct own *)resource)->tidied;
 }
 
 /* Patience is short, so that this happens too; both count what becomes of a job. */
@@ -50,14 +59,17 @@ static void *submit(void *argument)
 int main(void)
 {
 	for (int round = 0; round < ROUNDS; round++) {
-		long counts[WORKERS] = {0}, total = 0;
+		struct own counts[WORKERS] = {0};
+		long total = 0;
 		void *resources[WORKERS];
 		pthread_t submitters[SUBMITTERS];
 		const struct fm_pool_options options = {.workers = WORKERS,
 		        .limits = {.queue_length = 8, .timeout_s = 1e-4, .overload_wait_s = 1e-5},
 		        .resources = resources,
 		        .work = work,
-		        .refuse = refuse};
+		        .refuse = refuse,
+		        .tidy = tidy,
+		        .tidy_s = 1e-5};
 
 		shared = (struct shared){0};
 		for (int i = 0; i < WORKERS; i++)
@@ -75,7 +87,7 @@ int main(void)
 		for (int i = 0; i < SUBMITTERS; i++)
 			pthread_join(submitters[i], NULL);
 		for (int i = 0; i < WORKERS; i++)
-			total += counts[i];
+			total += counts[i].jobs;
 		if (done != atomic_load(&shared.done) || done != atomic_load(&shared.accepted) ||
 		        done != total + atomic_load(&shared.refused)) {
 			fprintf(stderr, "round %d: %ld accepted, %ld done at the stop, %ld by workers\n",

@@ -19,6 +19,7 @@ struct bench {
 };
 
 static struct bench bench;
+static sem_t tidied;
 
 /* Time passes when a test says so. */
 static atomic_long clock_ms = 1000;
@@ -213,6 +214,47 @@ Test(pool, who_waited_too_long_is_refused)
 	cr_expect_eq(order_count, 1, "%d jobs ran", order_count);
 	for (int i = 0; i < 3; i++)
 		cr_expect_eq(late[i], 1);
+}
+
+static void count_tidying(void *resource)
+{
+	(void)resource;
+	sem_post(&tidied);
+}
+
+Test(pool, workers_tidy_idle_or_not, .timeout = 60)
+{
+	static atomic_int seen;
+	void *resources[] = {&seen};
+	struct fm_pool *pool = NULL;
+	const struct fm_pool_options options = {.workers = 1,
+	        .limits = {.queue_length = 2, .timeout_s = INFINITY, .overload_wait_s = INFINITY},
+	        .resources = resources,
+	        .work = work,
+	        .refuse = refuse,
+	        .tidy = count_tidying,
+	        .tidy_s = 0.01};
+	int job;
+
+	sem_init(&bench.running, 0, 0);
+	sem_init(&bench.gate, 0, 0);
+	sem_init(&tidied, 0, 0);
+	cr_assert_eq(fm_pool_create(&options, &pool, NULL), FM_OK);
+	for (int i = 0; i < 2; i++)
+		sem_wait(&tidied);
+	cr_assert_eq(fm_pool_submit(pool, &job, NULL), FM_OK);
+	sem_wait(&bench.running);
+	while (sem_trywait(&tidied) == 0)
+		;
+	usleep(30000);
+	cr_expect_neq(sem_trywait(&tidied), 0, "not beside a job");
+	cr_assert_eq(fm_pool_submit(pool, &job, NULL), FM_OK);
+	sem_post(&bench.gate);
+	sem_wait(&bench.running);
+	cr_expect_eq(sem_trywait(&tidied), 0, "between two jobs");
+	sem_post(&bench.gate);
+	fm_pool_free(pool);
+	cr_expect_eq(seen, 2);
 }
 
 static void run_and_wait(struct fm_pool *pool, int *job, long ms)

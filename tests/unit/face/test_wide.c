@@ -9,6 +9,7 @@
 #include "lib/nn/session.h"
 
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,4 +214,44 @@ Test(wide, finds_the_faces_that_small_tiles_find)
 	expect_same_faces(&mirrored);
 	fm_image_done(&image);
 	fm_image_done(&mirrored);
+}
+
+/* As malloc counts it: the address sanitizer keeps another heap. */
+#ifdef __SANITIZE_ADDRESS__
+#define COUNTED false
+#else
+#define COUNTED true
+#endif
+static double held_mib(void)
+{
+	const struct mallinfo2 info = mallinfo2();
+
+	return (double)(info.uordblks + info.hblkhd) / (1 << 20);
+}
+
+Test(wide, scratch_that_no_photo_needs_is_given_back)
+{
+	struct fm_detector *detector = NULL;
+	const struct fm_detection *found;
+	struct fm_error err = {0};
+	size_t count, again;
+
+	load(FM_INT8);
+	struct fm_image image = crowd();
+	cr_assert_eq(fm_detect_create(model, &detector, &err), FM_OK, "%s", err.message);
+	double narrow_mib = held_mib();
+	for (int turn = 0; turn < 2; turn++) {
+		cr_assert_eq(fm_detect_run(detector, &image, 20, &found, turn ? &again : &count, &err), FM_OK,
+		        "%s", err.message);
+		double wide_mib = held_mib();
+		fm_detect_tidy(detector);
+		cr_expect_float_eq(held_mib(), wide_mib, 0.01, "it was used just now");
+		fm_detect_tidy(detector);
+		cr_expect(!COUNTED || wide_mib - narrow_mib > 10, "%g MiB", wide_mib - narrow_mib);
+		cr_expect_lt(held_mib() - narrow_mib, 1, "%g MiB are kept", held_mib() - narrow_mib);
+	}
+	cr_expect_geq(count, 21);
+	cr_expect_eq(again, count);
+	fm_detect_free(detector);
+	fm_image_done(&image);
 }
