@@ -402,7 +402,7 @@ enum fm_status fm_app_load(struct fm_app *app, fm_pool_work work, fm_pool_refuse
 	if (!status)
 		status = start_pool(app, work, refuse, err);
 	if (!status)
-		status = fm_keeper_create(app->gallery, after_round, app, &app->keeper, err);
+		status = fm_keeper_create(app->gallery, &app->snapshots, after_round, app, &app->keeper, err);
 	if (!status) {
 		tell_unsearched(app);
 		status = fm_reembed_create(app, &app->reembed, err);

@@ -80,6 +80,7 @@ const struct fm_setting fm_settings[] = {
 	TEXT        ("gallery", "path",               gallery,            "",          0),
 	TEXT        ("gallery", "key_file",           key_file,           "",          0),
 	LIVE_SWITCH ("gallery", "keep_crops",         keep_crops,         "no"),
+	LIVE_INTEGER("gallery", "audit_days",         audit_days,         "365",       0, 36500),
 	LIVE_INTEGER("detect",  "min_face_px",        min_face_px,        "80",        20, 1024),
 	LIVE_INTEGER("detect",  "faces_max",          faces_max,          "64",        1, 1024),
 	LIVE_INTEGER("enroll",  "min_face_px",        min_enroll_px,      "60",        20, 4096),

@@ -41,6 +41,7 @@ struct fm_config {
 	char *gallery;  /* "": $STATE_DIRECTORY/gallery.db, else /var/lib/facematchd/gallery.db */
 	char *key_file; /* "": gallery-key in $CREDENTIALS_DIRECTORY, where there is one */
 	int64_t keep_crops;
+	int64_t audit_days; /* 0: for ever */
 	/* [detect] */
 	int64_t min_face_px, faces_max;
 	/* [enroll] */

@@ -3,6 +3,7 @@
 #include "daemon/log.h"
 #include "daemon/thread.h"
 #include "lib/base/mem.h"
+#include "lib/base/size.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -15,10 +16,12 @@
 #include "lib/base/banned.h"
 
 #define ROUND_S 60
-#define BATCH   64 /* faces a transaction: others that change the gallery wait for one at most */
+#define BATCH   64 /* faces or records a transaction: who changes the gallery waits for one at most */
+#define DAY_MS  INT64_C(86400000)
 
 struct fm_keeper {
 	struct fm_gallery *gallery;
+	struct fm_snapshot_slot *settings;
 	void (*after)(void *context);
 	void *context;
 	pthread_t thread;
@@ -43,30 +46,49 @@ static bool wait_for(struct fm_keeper *keeper, int seconds)
 	return stop;
 }
 
-static void forget(struct fm_keeper *keeper)
+static int64_t now_ms(void)
 {
-	size_t total = 0, count = 1;
-	enum fm_status status = FM_OK;
-	struct fm_error err;
 	struct timespec now;
-	char text[24];
 
-	while (!status && count && !wait_for(keeper, 0)) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		status = fm_gallery_expire(keeper->gallery,
-		        (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, BATCH, &count, &err);
-		if (!status)
-			total += count;
-	}
-	snprintf(text, sizeof(text), "%zu", total);
-	if (total)
-		fm_log(FM_LOG_INFO, "faces expired", "faces", text, NULL);
-	if (status)
-		fm_log(FM_LOG_WARNING, "expired faces are not forgotten yet", "reason", err.message, NULL);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static enum fm_status forget(struct fm_keeper *keeper, size_t *ret_count, struct fm_error *err)
+{
+	return fm_gallery_expire(keeper->gallery, now_ms(), BATCH, ret_count, err);
+}
+
+static enum fm_status prune(struct fm_keeper *keeper, size_t *ret_count, struct fm_error *err)
+{
+	struct fm_snapshot *settings = fm_snapshot_get(keeper->settings);
+	int64_t days = settings->config.audit_days;
+
+	fm_snapshot_put(settings);
+	if (!days) {
+		*ret_count = 0;
+		return FM_OK;
+	}
+	return fm_gallery_audit_prune(keeper->gallery, now_ms() - days * DAY_MS, BATCH, ret_count, err);
+}
+
+static enum fm_status seal(struct fm_keeper *keeper, size_t *ret_count, struct fm_error *err)
+{
+	return fm_gallery_reseal(keeper->gallery, BATCH, ret_count, err);
+}
+
+/* What is done a batch at a time until a batch is empty. */
+static const struct chore {
+	enum fm_status (*step)(struct fm_keeper *keeper, size_t *ret_count, struct fm_error *err);
+	const char *done, *what, *failed;
+} chores[] = {
+        {forget, "faces expired", "faces", "expired faces are not forgotten yet"},
+        {prune, "old audit records deleted", "records", "old audit records are not deleted yet"},
+        {seal, "faces sealed with the current key", "faces", "faces are not sealed with the current key yet"},
+};
+
 /* In small transactions with rests, so that others change the gallery meanwhile. */
-static void seal(struct fm_keeper *keeper)
+static void run(struct fm_keeper *keeper, const struct chore *chore)
 {
 	const struct timespec rest = {.tv_nsec = 20000000};
 	size_t total = 0, count = 1;
@@ -75,7 +97,7 @@ static void seal(struct fm_keeper *keeper)
 	char text[24];
 
 	while (!status && count && !wait_for(keeper, 0)) {
-		status = fm_gallery_reseal(keeper->gallery, BATCH, &count, &err);
+		status = chore->step(keeper, &count, &err);
 		if (!status && count)
 			nanosleep(&rest, NULL);
 		if (!status)
@@ -83,10 +105,9 @@ static void seal(struct fm_keeper *keeper)
 	}
 	snprintf(text, sizeof(text), "%zu", total);
 	if (total)
-		fm_log(FM_LOG_INFO, "faces sealed with the current key", "faces", text, NULL);
+		fm_log(FM_LOG_INFO, chore->done, chore->what, text, NULL);
 	if (status)
-		fm_log(FM_LOG_WARNING, "faces are not sealed with the current key yet", "reason", err.message,
-		        NULL);
+		fm_log(FM_LOG_WARNING, chore->failed, "reason", err.message, NULL);
 }
 
 static void *keep(void *context)
@@ -94,8 +115,8 @@ static void *keep(void *context)
 	struct fm_keeper *keeper = context;
 
 	do {
-		forget(keeper);
-		seal(keeper);
+		for (size_t i = 0; i < FM_ARRAY_SIZE(chores); i++)
+			run(keeper, &chores[i]);
 		fm_gallery_tidy(keeper->gallery);
 		keeper->after(keeper->context);
 		/* Else each thread's heap keeps what its largest photo took. */
@@ -104,8 +125,8 @@ static void *keep(void *context)
 	return NULL;
 }
 
-enum fm_status fm_keeper_create(struct fm_gallery *gallery, void (*after)(void *context), void *context,
-        struct fm_keeper **ret_keeper, struct fm_error *err)
+enum fm_status fm_keeper_create(struct fm_gallery *gallery, struct fm_snapshot_slot *settings,
+        void (*after)(void *context), void *context, struct fm_keeper **ret_keeper, struct fm_error *err)
 {
 	struct fm_keeper *keeper = fm_calloc(1, sizeof(*keeper));
 	pthread_condattr_t attributes;
@@ -113,6 +134,7 @@ enum fm_status fm_keeper_create(struct fm_gallery *gallery, void (*after)(void *
 	if (!keeper)
 		return fm_fail(err, FM_E_NOMEM, "no memory to start");
 	keeper->gallery = gallery;
+	keeper->settings = settings;
 	keeper->after = after;
 	keeper->context = context;
 	pthread_mutex_init(&keeper->lock, NULL);

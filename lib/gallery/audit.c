@@ -106,3 +106,50 @@ enum fm_status fm_gallery_audit_list(struct fm_gallery *gallery, int64_t after, 
 		        FM_PARAMS(FM_INT(after), FM_INT((int64_t)limit)), err);
 	return status == FM_OK ? fm_rows_read(&query, &kind, ret_records, ret_count, err) : status;
 }
+
+struct pruning {
+	int64_t before_ms;
+	size_t limit, count;
+};
+
+static enum fm_status prune(struct fm_connection *connection, void *context, struct fm_error *err)
+{
+	struct pruning *pruning = context;
+	enum fm_status status = fm_execute(connection, FM_SQL_AUDIT_PRUNE,
+	        FM_PARAMS(FM_INT(pruning->before_ms), FM_INT((int64_t)pruning->limit)), err);
+
+	pruning->count = status == FM_OK ? (size_t)sqlite3_changes(connection->db) : 0;
+	return status;
+}
+
+/* Nothing is written, and no log emptied, where nothing is old. */
+static enum fm_status find_old(
+        struct fm_gallery *gallery, const struct pruning *pruning, bool *ret_any, struct fm_error *err)
+{
+	fm_cleanup(fm_reader_done) struct fm_reader reader = {0};
+	fm_cleanup(fm_query_done) struct fm_query query = {0};
+	enum fm_status status = fm_reader_begin(gallery, &reader, err);
+
+	if (status == FM_OK)
+		status = fm_query_start(&query, reader.connection, FM_SQL_AUDIT_OLD,
+		        FM_PARAMS(FM_INT(pruning->before_ms), FM_INT((int64_t)pruning->limit)), err);
+	return status == FM_OK ? fm_query_next(&query, ret_any, err) : status;
+}
+
+enum fm_status fm_gallery_audit_prune(
+        struct fm_gallery *gallery, int64_t before_ms, size_t limit, size_t *ret_count, struct fm_error *err)
+{
+	struct pruning pruning = {.before_ms = before_ms, .limit = limit};
+	bool any;
+
+	if (limit < 1 || limit > PAGE_MAX)
+		return fm_fail(err, FM_E_INVALID, "limit: 1 to %d records", PAGE_MAX);
+	enum fm_status status = find_old(gallery, &pruning, &any, err);
+
+	if (status == FM_OK && any)
+		status = fm_gallery_change(
+		        gallery, &(struct fm_change){.run = prune, .context = &pruning, .erases = true}, err);
+	if (status == FM_OK)
+		*ret_count = pruning.count;
+	return status;
+}

@@ -304,5 +304,11 @@ enum fm_status fm_gallery_audit_list(struct fm_gallery *gallery, int64_t after, 
 /* Records that `actor` took so many faces out of a collection, or put them in: "export", "import". */
 enum fm_status fm_gallery_audit_passage(struct fm_gallery *gallery, const struct fm_collection *collection,
         const char *action, int64_t faces, const char *actor, struct fm_error *err);
+/*
+ * Deletes those of the oldest `limit` records (1 to 1000) that are from before a time (ms since 1970).
+ * *ret_count: how many; 0 when there is nothing more to do.
+ */
+enum fm_status fm_gallery_audit_prune(
+        struct fm_gallery *gallery, int64_t before_ms, size_t limit, size_t *ret_count, struct fm_error *err);
 
 #endif

@@ -106,6 +106,11 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                  " WHERE key = ?6"},
         [FM_SQL_AUDIT_LIST] = {"SELECT key, time_ms, actor, action, object_kind, object_id, collection, faces"
                                " FROM audit WHERE key > ?1 ORDER BY key LIMIT ?2"},
+        /* Keys rise with time: what is old stands among the first. */
+        [FM_SQL_AUDIT_OLD] = {"SELECT 1 FROM audit WHERE key IN (SELECT key FROM audit WHERE key > 0"
+                              " ORDER BY key LIMIT ?2) AND time_ms < ?1 LIMIT 1"},
+        [FM_SQL_AUDIT_PRUNE] = {"DELETE FROM audit WHERE key IN (SELECT key FROM audit WHERE key > 0"
+                                " ORDER BY key LIMIT ?2) AND time_ms < ?1"},
 
         /* A face's embedding under a model is in its own row or in `embeddings`, never in both. */
         [FM_SQL_EMBEDDING_OF_PERSON] =

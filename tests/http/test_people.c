@@ -266,26 +266,60 @@ Test(people, retention_and_audit)
 	test_daemon_stop(&daemon);
 }
 
+/* Behind the daemon's back, while it does not run. */
+static void sql(const struct test_daemon *daemon, const char *statement)
+{
+	char path[256];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/gallery.db", daemon->directory);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+static size_t count_records(const struct test_daemon *daemon)
+{
+	json_t *json = test_take_json(test_get(daemon, "/v1/admin/audit"), 200, "audit");
+	size_t count = json_array_size(json_object_get(json, "records"));
+
+	json_decref(json);
+	return count;
+}
+
+Test(people, the_audit_is_kept_as_long_as_the_settings_say)
+{
+	struct test_daemon daemon = test_daemon_start(NULL);
+	char path[128];
+
+	for (int i = 0; i < 3; i++) {
+		create(&daemon, "", "{\"name\":\"A\"}", path);
+		test_expect_status(test_delete(&daemon, path), 204, "delete");
+	}
+	test_daemon_end(&daemon, SIGTERM);
+	sql(&daemon, "UPDATE audit SET time_ms = time_ms - 366 * 86400000 WHERE key < 3");
+	test_daemon_restart(&daemon, "[gallery]\naudit_days = 0\n");
+	cr_expect_eq(count_records(&daemon), 3, "for ever");
+	test_daemon_end(&daemon, SIGTERM);
+	test_daemon_restart(&daemon, NULL);
+	test_daemon_wait_for_log(&daemon, "old audit records deleted");
+	cr_expect_eq(count_records(&daemon), 1);
+	test_daemon_stop(&daemon);
+}
+
 /* A face made older behind the daemon's back is gone soon after the start. */
 Test(people, what_is_too_old_expires)
 {
 	struct test_daemon daemon = test_daemon_start(NULL);
 	size_t length;
-	char *photo = test_demo_photo("sample1.jpg", &length), command[256];
+	char *photo = test_demo_photo("sample1.jpg", &length);
 
 	test_expect_status(test_json(&daemon, "PATCH", "/v1/collections/default", "{\"retention_days\":1}"),
 	        200, "patch");
 	test_expect_status(
 	        test_photo(&daemon, "/v1/enroll?face=largest&name=Old", photo, length), 201, "enrol");
 	test_daemon_end(&daemon, SIGTERM);
-	sqlite3 *db;
-
-	snprintf(command, sizeof(command), "%s/gallery.db", daemon.directory);
-	cr_assert_eq(sqlite3_open(command, &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, "UPDATE faces SET created_at_ms = created_at_ms - 90000000", NULL, NULL,
-	                     NULL),
-	        SQLITE_OK);
-	sqlite3_close(db);
+	sql(&daemon, "UPDATE faces SET created_at_ms = created_at_ms - 90000000");
 	test_daemon_restart(&daemon, NULL);
 	test_daemon_wait_for_log(&daemon, "faces expired");
 	json_t *json = test_take_json(test_get(&daemon, "/v1/collections/default"), 200, "collection");

@@ -251,6 +251,54 @@ Test(forgetting, what_is_older_than_its_collection_keeps_expires)
 	close_gallery();
 }
 
+static void delete_people(int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct fm_person person = create_person(home, "Ann");
+
+		ok(fm_gallery_person_delete(gallery, home, person.id, "test", &error));
+		fm_person_done(&person);
+	}
+}
+
+static size_t prune_all(int64_t before_ms)
+{
+	size_t total = 0, count = 1;
+
+	while (count) {
+		ok(fm_gallery_audit_prune(gallery, before_ms, 7, &count, &error));
+		cr_assert_leq(count, 7);
+		total += count;
+	}
+	return total;
+}
+
+Test(forgetting, old_records_of_the_audit_go)
+{
+	struct fm_audit_record *records;
+	size_t count = 9;
+
+	open_gallery();
+	cr_expect_eq(prune_all(INT64_MAX), 0, "there is none yet");
+	delete_people(20);
+	usleep(2000);
+	int64_t later_ms = fm_time_now_ms();
+
+	delete_people(10);
+	cr_expect_eq(prune_all(0), 0);
+	cr_expect_eq(prune_all(later_ms), 20);
+	ok(fm_gallery_audit_list(gallery, 0, 1000, &records, &count, &error));
+	cr_expect_eq(count, 10);
+	cr_expect_eq(records[0].key, 21, "a cursor goes on where it was");
+	for (size_t i = 0; i < count; i++)
+		fm_audit_record_done(&records[i]);
+	free(records);
+	cr_expect_eq(prune_all(INT64_MAX), 10);
+	fails(FM_E_INVALID, fm_gallery_audit_prune(gallery, 0, 0, &count, &error));
+	fails(FM_E_INVALID, fm_gallery_audit_prune(gallery, 0, 1001, &count, &error));
+	close_gallery();
+}
+
 /* ---- beside a long read -----------------------------------------------------------------------------------
  */
 
