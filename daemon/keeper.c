@@ -119,7 +119,8 @@ static void *keep(void *context)
 			run(keeper, &chores[i]);
 		fm_gallery_tidy(keeper->gallery);
 		keeper->after(keeper->context);
-		/* Else each thread's heap keeps what its largest photo took. */
+		/* Else the heap keeps what the most photos at one time took: main.c. */
+		fm_gallery_trim(keeper->gallery);
 		malloc_trim(0);
 	} while (!wait_for(keeper, ROUND_S));
 	return NULL;

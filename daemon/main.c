@@ -10,6 +10,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -200,8 +201,18 @@ static enum fm_status serve(struct fm_snapshot *first, const struct arguments *a
 	return status;
 }
 
-/* Blocks from this size on are given back to the system when they are freed. */
-#define GIVE_BACK_BYTES (4 << 20)
+/*
+ * Photos come and go in blocks of megabytes. One heap for all threads: glibc's one for each would keep what
+ * its largest photo took, and malloc_trim() does not give back the end of any but the main one. What is freed
+ * stays in it until the keeper gives it back, once a minute, as to take it from the system for each photo
+ * costs more than the photo's JSON and SQL. Large blocks, which few photos need, are given back at once.
+ */
+static void set_up_heap(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+}
 
 int main(int argc, char **argv)
 {
@@ -214,10 +225,7 @@ int main(int argc, char **argv)
 
 	if (done >= 0)
 		return done;
-	/* Otherwise glibc moves the threshold up with each photo and keeps one, pixels and all, for each
-	 * worker. */
-	mallopt(M_MMAP_THRESHOLD, GIVE_BACK_BYTES);
-	mallopt(M_TRIM_THRESHOLD, GIVE_BACK_BYTES);
+	set_up_heap();
 	if (configure(&config, &arguments, &err)) {
 		fm_log(FM_LOG_ERROR, err.message, NULL);
 		return EXIT_CONFIG;

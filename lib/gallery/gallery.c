@@ -237,6 +237,17 @@ void fm_reader_done(struct fm_reader *reader)
 	memset(reader, 0, sizeof(*reader));
 }
 
+void fm_gallery_trim(struct fm_gallery *gallery)
+{
+	pthread_mutex_lock(&gallery->pool_lock);
+	for (size_t i = 0; i < gallery->idle_count; i++)
+		sqlite3_db_release_memory(gallery->idle[i]->db);
+	pthread_mutex_unlock(&gallery->pool_lock);
+	pthread_mutex_lock(&gallery->write_lock);
+	sqlite3_db_release_memory(gallery->writer.db);
+	pthread_mutex_unlock(&gallery->write_lock);
+}
+
 void fm_gallery_observe(struct fm_gallery *gallery, const struct fm_gallery_observer *observer)
 {
 	pthread_mutex_lock(&gallery->write_lock);

@@ -251,6 +251,9 @@ enum fm_status fm_gallery_reseal(
         struct fm_gallery *gallery, size_t limit, size_t *ret_count, struct fm_error *err);
 /* Empties the log where a deletion could not, for readers or a failing disk. Cheap where nothing is owed. */
 void fm_gallery_tidy(struct fm_gallery *gallery);
+/* Frees the pages that SQLite has cached for connections that nobody uses; they are read again when needed.
+ */
+void fm_gallery_trim(struct fm_gallery *gallery);
 
 /* All that makes a face what it is, for an archive; valid during the visit. */
 struct fm_face_export {

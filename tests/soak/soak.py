@@ -5,9 +5,11 @@
 
 Starts the daemon on a free port of loopback with a gallery of its own. Clients enrol, identify, verify, list and delete,
 send broken photos, cut uploads short, dribble bytes, hold idle connections; now and then the settings are read again
-(SIGHUP) and the gallery is backed up. At the end: resident memory within 5 % of what it was after the first fifth, no
-descriptor more than then, no request that failed where it should not, and everything acknowledged as it was acknowledged,
-also after a restart. Exits 1 where one of these is not so. Ends only what it started.
+(SIGHUP) and the gallery is backed up. After the first fifth and at the end the clients rest for as long as the daemon takes
+to tidy up, and its memory is read: how many photos are just being worked on, which the machine's load decides, would hide
+what grows. At the end: resident memory at rest within 5 % of what it was after the first fifth, no descriptor more, no
+request that failed where it should not, and everything acknowledged as it was acknowledged, also after a restart. Exits 1
+where one of these is not so. Ends only what it started.
 """
 import argparse
 import http.client
@@ -33,6 +35,7 @@ keep_crops = yes
 [match]
 false_match_rate = {rate}
 """
+REST_S = 65  # the daemon gives memory back once a minute
 # What a well-behaved request may be answered with under load, beside success.
 BUSY = (429, 503)
 
@@ -97,12 +100,40 @@ class Ledger:
             print("soak:", text, file=sys.stderr)
 
 
+class Gate:
+    """Clients pass it before each deed; closed, it waits until all of them stand before it."""
+
+    def __init__(self, clients):
+        self.changed = threading.Condition()
+        self.clients, self.waiting = clients, 0
+        self.shut = self.over = False
+
+    def passes(self):
+        """False when all is over."""
+        with self.changed:
+            self.waiting += 1
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.over or not self.shut)
+            self.waiting -= 1
+            return not self.over
+
+    def close(self):
+        with self.changed:
+            self.shut = True
+            self.changed.wait_for(lambda: self.waiting == self.clients, 180)
+
+    def release(self, over=False):
+        with self.changed:
+            self.shut, self.over = False, over
+            self.changed.notify_all()
+
+
 class Client(threading.Thread):
-    def __init__(self, daemon, ledger, photos, seed, end):
+    def __init__(self, daemon, ledger, photos, seed, gate):
         super().__init__(daemon=True)
         self.target, self.ledger, self.photos = daemon, ledger, photos
         self.random = random.Random(seed)
-        self.end = end
+        self.gate = gate
         self.connection = None
         self.mine = []  # ids of people that this client alone changes
 
@@ -213,7 +244,7 @@ class Client(threading.Thread):
         deeds = [(self.enrol, 3), (self.delete, 3), (self.identify, 6), (self.verify, 3), (self.listing, 2),
                  (self.broken, 2), (self.abort, 1), (self.dribble, 1)]
         names, weights = zip(*deeds)
-        while not self.end.is_set():
+        while self.gate.passes():
             self.random.choices(names, weights)[0]()
 
 
@@ -252,8 +283,8 @@ def disturb(daemon, ledger, beat):
         ledger.count("backups")
 
 
-def watch(daemon, ledger, seconds):
-    """Samples once a second; returns (resident KiB, descriptors) after the warm-up and at the end, medians."""
+def work(daemon, ledger, seconds):
+    """Samples once a second; returns the median of resident KiB, or None where the daemon has ended."""
     samples = []
     for beat in range(int(seconds)):
         time.sleep(1)
@@ -261,15 +292,34 @@ def watch(daemon, ledger, seconds):
             ledger.complain(f"facematchd ended with {daemon.process.returncode}")
             return None
         disturb(daemon, ledger, beat)
-        samples.append((daemon.resident_kib(), daemon.descriptors()))
+        samples.append(daemon.resident_kib())
         if beat % 30 == 29:
-            print(f"{beat + 1:5d} s  {samples[-1][0] / 1024:6.1f} MiB  {samples[-1][1]:4d} descriptors  "
+            print(f"{beat + 1:5d} s  {samples[-1] / 1024:6.1f} MiB  {daemon.descriptors():4d} descriptors  "
                   f"{sum(v for k, v in ledger.counts.items() if k.isdigit())} replies", flush=True)
-    window = max(5, len(samples) // 10)
-    warm = samples[len(samples) // 5:len(samples) // 5 + window]
-    last = samples[-window:]
-    middle = lambda part, index: sorted(sample[index] for sample in part)[len(part) // 2]
-    return (middle(warm, 0), middle(warm, 1)), (middle(last, 0), middle(last, 1))
+    window = max(5, len(samples) // 4)
+    return sorted(samples[-window:])[window // 2]
+
+
+def rest(daemon, gate):
+    """Returns resident KiB and descriptors without clients at work."""
+    gate.close()
+    time.sleep(REST_S)
+    return daemon.resident_kib(), daemon.descriptors()
+
+
+def watch(daemon, ledger, gate, seconds):
+    """Returns what work() and rest() say (KiB busy, KiB, descriptors) after the warm-up and at the end; None: it ended."""
+    figures = []
+    for name, part in (("after warm-up", 0.2), ("at the end", 0.8)):
+        busy = work(daemon, ledger, seconds * part)
+        if busy is None:
+            return None
+        figures.append((busy, *rest(daemon, gate)))
+        print(f"{name}: {busy / 1024:.1f} MiB at work, {figures[-1][1] / 1024:.1f} MiB at rest, "
+              f"{figures[-1][2]} descriptors", flush=True)
+        if len(figures) == 1:
+            gate.release()
+    return figures
 
 
 def main():
@@ -281,15 +331,15 @@ def main():
     arguments = parser.parse_args()
     photos = [path.read_bytes() for path in PHOTOS]
     directory = Path(tempfile.mkdtemp(prefix="facematchd-soak-"))
-    daemon, ledger, end = Daemon(arguments.build, directory), Ledger(), threading.Event()
+    daemon, ledger, gate = Daemon(arguments.build, directory), Ledger(), Gate(arguments.clients)
     daemon.start()
     idle_descriptors = daemon.descriptors()
-    clients = [Client(daemon, ledger, photos, arguments.seed * 1000 + i, end) for i in range(arguments.clients)]
+    clients = [Client(daemon, ledger, photos, arguments.seed * 1000 + i, gate) for i in range(arguments.clients)]
     try:
         for client in clients:
             client.start()
-        figures = watch(daemon, ledger, arguments.minutes * 60)
-        end.set()
+        figures = watch(daemon, ledger, gate, arguments.minutes * 60)
+        gate.release(over=True)
         for client in clients:
             client.join(180)
             if client.connection:
@@ -299,10 +349,11 @@ def main():
             left = daemon.descriptors()
             compare(ledger, daemon, "before the restart")
             warm, last = figures
-            print(f"resident: {warm[0] / 1024:.1f} MiB after warm-up, {last[0] / 1024:.1f} MiB at the end "
-                  f"({100 * (last[0] / warm[0] - 1):+.1f} %)")
+            for name, index in (("at work", 0), ("at rest", 1)):
+                print(f"resident {name}: {warm[index] / 1024:.1f} MiB after warm-up, {last[index] / 1024:.1f} MiB at the end "
+                      f"({100 * (last[index] / warm[index] - 1):+.1f} %)")
             print(f"descriptors: {idle_descriptors} idle at the start, {left} idle at the end")
-            if last[0] > warm[0] * 1.05:
+            if last[1] > warm[1] * 1.05:
                 ledger.complain("memory grew by more than 5 %")
             if left > idle_descriptors + 8:
                 ledger.complain("descriptors are left open")
@@ -315,7 +366,7 @@ def main():
         print("replies and events:", ", ".join(f"{v} {k}" for k, v in sorted(ledger.counts.items())))
         print(f"{len(ledger.people)} people there, {len(ledger.deleted)} deleted; {len(ledger.wrong)} faults")
     finally:
-        end.set()
+        gate.release(over=True)
         if daemon.process.poll() is None:
             daemon.process.kill()
         if ledger.wrong:

@@ -1,6 +1,7 @@
 #include "tests/unit/gallery/fixture.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 
 TestSuite(gallery, .init = setup, .fini = teardown);
 
@@ -480,4 +481,29 @@ Test(gallery, every_embedding_survives_a_restart)
 	ok(fm_gallery_embedding_each(gallery, "never@seen", check_embedding, &none, &error));
 	cr_expect_eq(none.count, 0);
 	expect_counts("default", 3, 41);
+}
+
+static enum fm_status add_key(void *context, int64_t collection_key, int64_t person_key, int64_t face_key,
+        const float *embedding, size_t dim, struct fm_error *err)
+{
+	(void)collection_key, (void)person_key, (void)embedding, (void)dim, (void)err;
+	*(int64_t *)context += face_key;
+	return FM_OK;
+}
+
+Test(gallery, what_is_cached_is_given_back)
+{
+	int64_t keys = 0, again = 0;
+
+	for (uint64_t i = 0; i < 200; i++)
+		enroll(home, i % 2 ? "Ann" : "Bob", i, NULL);
+	ok(fm_gallery_embedding_each(gallery, MODEL, add_key, &keys, &error));
+	sqlite3_int64 cached = sqlite3_memory_used();
+
+	fm_gallery_trim(gallery);
+	cr_expect_lt(sqlite3_memory_used(), cached - 200 * (sqlite3_int64)(DIM * sizeof(float)));
+	ok(fm_gallery_embedding_each(gallery, MODEL, add_key, &again, &error));
+	cr_expect_eq(again, keys);
+	enroll(home, "Carl", 200, NULL);
+	expect_counts(FM_GALLERY_DEFAULT_COLLECTION, 3, 201);
 }
