@@ -15,7 +15,7 @@ FM_DEFINE_CLEANUP(struct fm_remote *, fm_remote_free);
 
 struct options {
 	struct fm_remote_options remote;
-	bool follow, rollback, status;
+	bool follow, rollback, forget, status;
 	const char *cancel;
 };
 
@@ -86,6 +86,22 @@ static enum fm_status roll_back(struct fm_remote *remote, struct fm_error *err)
 	if (!status)
 		print_models(json_object_get(reply.json, "gallery"));
 	return status;
+}
+
+static enum fm_status forget_previous(struct fm_remote *remote, struct fm_error *err)
+{
+	fm_cleanup(fm_remote_reply_done) struct fm_remote_reply reply = {0};
+	enum fm_status status = ask(remote, "POST", "/v1/admin/forget-previous", &reply, err);
+
+	if (status)
+		return status;
+	printf("forgotten: what other networks computed of %lld faces\n", number(reply.json, "forgotten"));
+	if (number(reply.json, "kept"))
+		printf("kept: %lld faces have no embedding of the network in use; delete them, or enrol them "
+		       "anew\n",
+		        number(reply.json, "kept"));
+	print_models(json_object_get(reply.json, "gallery"));
+	return FM_OK;
 }
 
 static enum fm_status cancel(struct fm_remote *remote, const char *id, struct fm_error *err)
@@ -208,6 +224,8 @@ static int run(struct fm_call *call)
 	        {"follow", FM_OPTION_FLAG, &options.follow, NULL, "wait for the end, with a progress bar"},
 	        {"status", FM_OPTION_FLAG, &options.status, NULL, "say which networks and jobs there are"},
 	        {"rollback", FM_OPTION_FLAG, &options.rollback, NULL, "go back to the previous network"},
+	        {"forget-previous", FM_OPTION_FLAG, &options.forget, NULL,
+	                "forget what other networks than the one in use computed"},
 	        {"cancel", FM_OPTION_TEXT, &options.cancel, "JOB", "cancel a job"},
 	        FM_REMOTE_OPTION_ROWS(&options.remote),
 	};
@@ -217,13 +235,16 @@ static int run(struct fm_call *call)
 
 	if (!fm_options_parse(call, rows, sizeof(rows) / sizeof(rows[0]), 0, 0, &exit_code))
 		return exit_code;
-	if (options.follow + options.status + options.rollback + (options.cancel != NULL) > 1)
-		return fm_usage_error(call->command, "one of --follow, --status, --rollback and --cancel");
+	if (options.follow + options.status + options.rollback + options.forget + (options.cancel != NULL) >
+	        1)
+		return fm_usage_error(call->command,
+		        "one of --follow, --status, --rollback, --forget-previous and --cancel");
 	enum fm_status status = fm_remote_create(&options.remote, &remote, &err);
 
 	if (!status)
 		status = options.status     ? show(remote, &err)
 		         : options.rollback ? roll_back(remote, &err)
+		         : options.forget   ? forget_previous(remote, &err)
 		         : options.cancel   ? cancel(remote, options.cancel, &err)
 		                            : run_job(remote, options.follow, &err);
 	if (!status)
@@ -242,7 +263,8 @@ const struct fm_command fm_cmd_reembed = {
                 "serving under the old network until all are done, then the new one takes over at once.\n"
                 "The daemon works on it in the background, whether or not this command waits for it, and\n"
                 "goes on by itself after a restart. Faces without a crop stay in the gallery and are\n"
-                "listed. --rollback goes back to the previous network.",
+                "listed. --rollback goes back to the previous network; --forget-previous erases what other\n"
+                "networks than the one in use have computed, after which there is no way back.",
         .example = "  facematchctl reembed --follow --key-file /root/admin.key",
         .run = run,
 };

@@ -354,7 +354,7 @@ static void *run(void *context)
 /* ---- beginning and ending ---- */
 
 /* Who has seen a job end may begin the next one: for its thread's last steps this waits. */
-static enum fm_status claim(struct fm_reembed *reembed, struct fm_error *err)
+enum fm_status fm_reembed_claim(struct fm_reembed *reembed, struct fm_error *err)
 {
 	pthread_mutex_lock(&reembed->lock);
 	while (reembed->ending)
@@ -370,7 +370,7 @@ static enum fm_status claim(struct fm_reembed *reembed, struct fm_error *err)
 	return FM_OK;
 }
 
-static void unclaim(struct fm_reembed *reembed)
+void fm_reembed_unclaim(struct fm_reembed *reembed)
 {
 	pthread_mutex_lock(&reembed->lock);
 	reembed->busy = false;
@@ -458,13 +458,13 @@ static enum fm_status start(struct fm_reembed *reembed, struct fm_job *ret_job, 
 
 enum fm_status fm_reembed_start(struct fm_reembed *reembed, struct fm_job *ret_job, struct fm_error *err)
 {
-	enum fm_status status = claim(reembed, err);
+	enum fm_status status = fm_reembed_claim(reembed, err);
 
 	if (status)
 		return status;
 	status = start(reembed, ret_job, err);
 	if (status)
-		unclaim(reembed);
+		fm_reembed_unclaim(reembed);
 	else
 		fm_log(FM_LOG_INFO, "bringing faces over to another network", "model", ret_job->model, "job",
 		        ret_job->id, NULL);
@@ -506,8 +506,8 @@ static enum fm_status rollback(struct fm_reembed *reembed, struct fm_error *err)
 	if (status)
 		return status;
 	if (!faces)
-		return fm_fail(
-		        err, FM_E_CONFLICT, "there is no previous network with embeddings to go back to");
+		return fm_fail(err, FM_E_CONFLICT,
+		        "there is no previous network to go back to, or its embeddings were forgotten");
 	status = fm_serving_load_model(app->config, chosen.previous, &target, err);
 	if (status == FM_E_NOT_FOUND || status == FM_E_CORRUPT || status == FM_E_INVALID)
 		return fm_fail_prefix(err, FM_E_CONFLICT, "the previous network cannot be loaded");
@@ -523,12 +523,12 @@ static enum fm_status rollback(struct fm_reembed *reembed, struct fm_error *err)
 
 enum fm_status fm_reembed_rollback(struct fm_reembed *reembed, struct fm_error *err)
 {
-	enum fm_status status = claim(reembed, err);
+	enum fm_status status = fm_reembed_claim(reembed, err);
 
 	if (status)
 		return status;
 	status = rollback(reembed, err);
-	unclaim(reembed);
+	fm_reembed_unclaim(reembed);
 	return status;
 }
 

@@ -36,6 +36,10 @@ void fm_reembed_job(struct fm_reembed *reembed, char ret_job_id[FM_UUID_TEXT]);
  */
 enum fm_status fm_reembed_rollback(struct fm_reembed *reembed, struct fm_error *err);
 
+/* Keeps jobs and rollbacks away until the unclaim. FM_E_CONFLICT: one is at work. */
+enum fm_status fm_reembed_claim(struct fm_reembed *reembed, struct fm_error *err);
+void fm_reembed_unclaim(struct fm_reembed *reembed);
+
 /* Of the job that runs, or the last one since the start. */
 struct fm_reembed_progress {
 	bool running;

@@ -56,6 +56,7 @@ const struct fm_route fm_routes[] = {
 	{"POST",   "/v1/admin/import",      fm_handle_import, PHOTO | ENROLLS, ADMIN},
 	{"POST",   "/v1/admin/reembed",     fm_handle_reembed,  0, ADMIN},
 	{"POST",   "/v1/admin/rollback",    fm_handle_rollback, 0, ADMIN},
+	{"POST",   "/v1/admin/forget-previous", fm_handle_forget_previous, 0, ADMIN},
 	{"GET",    "/v1/admin/jobs",        fm_handle_jobs_list,  0, ADMIN},
 	{"GET",    "/v1/admin/jobs/{}",     fm_handle_job_get,    0, ADMIN},
 	{"DELETE", "/v1/admin/jobs/{}",     fm_handle_job_cancel, 0, ADMIN},

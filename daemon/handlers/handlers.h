@@ -51,6 +51,7 @@ enum fm_problem fm_handle_backup(struct fm_exchange *exchange, struct fm_error *
 
 /* jobs.c */
 enum fm_problem fm_handle_reembed(struct fm_exchange *exchange, struct fm_error *err);
+enum fm_problem fm_handle_forget_previous(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_rollback(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_jobs_list(struct fm_exchange *exchange, struct fm_error *err);
 enum fm_problem fm_handle_job_get(struct fm_exchange *exchange, struct fm_error *err);

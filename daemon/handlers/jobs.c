@@ -1,4 +1,4 @@
-/* /v1/admin/reembed, /v1/admin/rollback, /v1/admin/jobs: another embedding network for the faces there are.
+/* /v1/admin/reembed, /rollback, /forget-previous, /jobs: another embedding network for the faces there are.
  */
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
@@ -67,6 +67,31 @@ enum fm_problem fm_handle_rollback(struct fm_exchange *exchange, struct fm_error
 		status = shape_gallery(exchange->app, &gallery, err);
 	return status ? fm_problem_of(status)
 	              : fm_common_reply(exchange, 200, json_pack("{s:o}", "gallery", gallery), err);
+}
+
+/* When it is answered nothing of theirs is in the gallery's files any more. */
+enum fm_problem fm_handle_forget_previous(struct fm_exchange *exchange, struct fm_error *err)
+{
+	struct fm_app *app = exchange->app;
+	int64_t forgotten = 0, kept = 0;
+	json_t *gallery = NULL;
+	enum fm_status status = fm_reembed_claim(app->reembed, err);
+
+	if (status)
+		return fm_problem_of(status);
+	struct fm_serving *serving = fm_serving_get(&app->servings);
+
+	status = fm_gallery_forget_others(
+	        app->gallery, fm_serving_model(serving), fm_common_actor(exchange), &forgotten, &kept, err);
+	fm_serving_put(serving);
+	fm_reembed_unclaim(app->reembed);
+	if (!status)
+		status = shape_gallery(app, &gallery, err);
+	return status ? fm_problem_of(status)
+	              : fm_common_reply(exchange, 200,
+	                        json_pack("{s:I, s:I, s:o}", "forgotten", (json_int_t)forgotten, "kept",
+	                                (json_int_t)kept, "gallery", gallery),
+	                        err);
 }
 
 struct jobs {

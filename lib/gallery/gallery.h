@@ -293,11 +293,11 @@ struct fm_audit_record {
 	int64_t key; /* the cursor */
 	char time[32];
 	char *actor;
-	char *action;      /* "delete", "expire", "export", "import" */
-	char *object_kind; /* "face", "person", "collection" */
-	char *object_id;   /* a collection's name */
-	char *collection;
-	int64_t faces; /* how many went with it, or through it */
+	char *action;      /* "delete", "expire", "forget", "export", "import" */
+	char *object_kind; /* "face", "person", "collection", "network" */
+	char *object_id;   /* a collection's name, a network's "name@fingerprint" */
+	char *collection;  /* "" of a network */
+	int64_t faces;     /* how many went with it, or through it */
 };
 void fm_audit_record_done(struct fm_audit_record *record);
 /* Records after the key `after` (0: from the first), at most `limit` (1 to 1000); each done(), then free().

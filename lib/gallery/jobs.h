@@ -26,6 +26,15 @@ enum fm_status fm_gallery_models_get(
  */
 enum fm_status fm_gallery_models_choose(
         struct fm_gallery *gallery, const char *model, size_t dim, const char *job_id, struct fm_error *err);
+/*
+ * Forgets the embeddings of every other network than `model`, the active one, where a face has one of that:
+ * in batches, out of the files too when it returns, with an audit record for each network. There is no
+ * previous model then. Where it fails in the middle, calling it again does the rest. *ret_forgotten: of so
+ * many faces; *ret_kept: faces that have no embedding of `model` keep what they have. FM_E_CONFLICT: nothing
+ * to forget, or `model` is not the active one.
+ */
+enum fm_status fm_gallery_forget_others(struct fm_gallery *gallery, const char *model, const char *actor,
+        int64_t *ret_forgotten, int64_t *ret_kept, struct fm_error *err);
 /* How many faces have an embedding under a model. */
 enum fm_status fm_gallery_model_faces(
         struct fm_gallery *gallery, const char *model, int64_t *ret_count, struct fm_error *err);

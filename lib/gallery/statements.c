@@ -102,8 +102,8 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                                     " JOIN faces ON faces.key = crops.face WHERE crops.face = ?1"},
 
         [FM_SQL_AUDIT_INSERT] = {"INSERT INTO audit (time_ms, actor, action, object_kind, object_id,"
-                                 " collection, faces) SELECT ?1, ?2, ?3, ?4, ?5, name, ?7 FROM collections"
-                                 " WHERE key = ?6"},
+                                 " collection, faces) VALUES (?1, ?2, ?3, ?4, ?5,"
+                                 " coalesce((SELECT name FROM collections WHERE key = ?6), ''), ?7)"},
         [FM_SQL_AUDIT_LIST] = {"SELECT key, time_ms, actor, action, object_kind, object_id, collection, faces"
                                " FROM audit WHERE key > ?1 ORDER BY key LIMIT ?2"},
         /* Keys rise with time: what is old stands among the first. */
@@ -138,6 +138,13 @@ const struct fm_sql_row fm_sql_table[FM_SQL_COUNT] = {
                 {"SELECT key, id, collection, person FROM faces WHERE key > ?1 AND model <> ?2"
                  " AND NOT EXISTS (SELECT 1 FROM embeddings AS e WHERE e.face = faces.key"
                  " AND e.model = ?2) ORDER BY key LIMIT ?3"},
+
+        /* Embeddings of other models than the one that serves. */
+        [FM_SQL_FORGET_NEXT] = {"SELECT key, model FROM faces WHERE key > ?1 ORDER BY key LIMIT 256"},
+        [FM_SQL_FORGET_OWN] = {"UPDATE faces SET (model, embedding, seal) = (SELECT model, embedding, seal"
+                               " FROM embeddings WHERE face = ?1 AND model = ?2) WHERE key = ?1"
+                               " AND EXISTS (SELECT 1 FROM embeddings WHERE face = ?1 AND model = ?2)"},
+        [FM_SQL_FORGET_BESIDE] = {"DELETE FROM embeddings WHERE face = ?1"},
 
         /* Jobs are few. */
         [FM_SQL_JOB_LIST] = {"SELECT " JOB_COLUMNS " ORDER BY jobs.key DESC LIMIT ?1", .scans = true},

@@ -192,6 +192,13 @@ static void another_network(struct test_daemon *daemon, const char *settings)
 	wait_until_done(daemon, job);
 	test_expect_status(test_get(daemon, "/v1/info"), 200, "info");
 	test_expect_status(test_http(daemon, "POST", "/v1/admin/rollback", NULL, "", 0), 200, "rollback");
+	test_expect_status(
+	        test_http(daemon, "POST", "/v1/admin/forget-previous", NULL, "", 0), 200, "forget");
+	test_expect_status(test_get(daemon, "/v1/admin/audit"), 200, "what was forgotten");
+	test_expect_problem(test_http(daemon, "POST", "/v1/admin/forget-previous", NULL, "", 0), 409,
+	        "conflict", "nothing to forget");
+	test_expect_problem(
+	        test_http(daemon, "POST", "/v1/admin/rollback", NULL, "", 0), 409, "conflict", "no way back");
 	test_expect_status(test_get(daemon, "/v1/admin/jobs"), 200, "jobs");
 }
 

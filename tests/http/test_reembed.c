@@ -295,6 +295,26 @@ Test(reembed, is_followed_and_checked, .init = test_ctl_setup, .fini = test_ctl_
 	cr_expect_not_null(strstr(result.out, "  done  "), "%s", result.out);
 	test_ctl_result_done(&result);
 	expect_check(&daemon, "12 faces are searched under ");
+
+	/* The way back is given up: of each face one embedding is left, under which it is found. */
+	char model[96];
+	serving_model(&daemon, model);
+	result = test_ctl_run("reembed", "--forget-previous", "--url", url, NULL);
+	cr_expect_eq(result.status, 0, "%s%s", result.out, result.err);
+	cr_expect_not_null(strstr(result.out, "of 12 faces\nin use: "), "%s", result.out);
+	test_ctl_result_done(&result);
+	expect_check(&daemon, "12 faces, 12 embeddings, 12 crops\n12 faces are searched under ");
+	expect_found(&daemon, model);
+	test_ctl_expect_failure(test_ctl_run("reembed", "--rollback", "--url", url, NULL), "were forgotten");
+	test_ctl_expect_failure(
+	        test_ctl_run("reembed", "--forget-previous", "--url", url, NULL), "nothing to forget");
+	test_ctl_expect_usage_error(
+	        test_ctl_run("reembed", "--forget-previous", "--rollback", NULL), "one of");
+	/* And forth again, from the crops. */
+	result = test_ctl_run("reembed", "--follow", "--url", url, NULL);
+	cr_expect_eq(result.status, 0, "%s%s", result.out, result.err);
+	test_ctl_result_done(&result);
+	expect_check(&daemon, "12 faces, 24 embeddings, 12 crops\n12 faces are searched under ");
 	test_daemon_stop(&daemon);
 }
 
