@@ -89,7 +89,8 @@ flags_avx512vnni   := $(flags_avx512vlvnni) -mavx512bw -mavx512dq -mprefer-vecto
 # Before it allocates registers, gcc 12 hoists the loads of neondot's loop and so spills its tile.
 flags_neondot      := -march=armv8.2-a+dotprod $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 isa_flags = $(flags_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
-# Unrolled vector kernels take clang's sanitizers minutes and gigabytes each: fuzzing runs their scalar twins instead.
+# Unrolled vector kernels take clang's sanitizers minutes and gigabytes each: fuzzing runs their scalar twins instead,
+# and check-asan replays the corpus of networks with gcc's under each ISA.
 unsanitized = $(if $(and $(findstring fuzzer,$(SANITIZE)),$(call isa_flags,$(1))),-fno-sanitize=all)
 
 LIB_OBJ    := $(LIB_SRC:%.c=$(B)/%.o) $(B)/gen/onnx.pb-c.o
@@ -225,8 +226,10 @@ check-source: $(LIB) ## layers, outside libraries, headers, format: the rules th
 
 # ISA_TESTS=… runs some of them: .ci/run names those of the rooms that compute.
 ISA_TESTS = $(TESTS)
-COMPUTING_TESTS = $(filter $(foreach room,kernels unit/nn unit/face unit/search,$(B)/tests/$(room)/%),$(TESTS))
-check-isa: tests models ## the tests again under each ISA cap that this machine can run
+# Those that look through hundreds of photos do it under the best alone: the bits are the same.
+SURVEYS = $(addprefix $(B)/tests/unit/face/test_,quality_photos yunet no_face)
+COMPUTING_TESTS = $(filter-out $(SURVEYS),$(filter $(foreach room,kernels unit/nn unit/face unit/search,$(B)/tests/$(room)/%),$(TESTS)))
+check-isa: all $(ISA_TESTS) models ## the tests again under each ISA cap that this machine can run
 	@for isa in scalar sse41 avx2 avxvnni avx512vlvnni avx512vnni neon neondot; do \
 	   case $$isa in scalar) flag=;; sse41) flag=sse4_1;; avxvnni) flag=avx_vnni;; avx512*) flag=avx512_vnni;; \
 	     neon) flag=asimd;; neondot) flag=asimddp;; *) flag=$$isa;; esac; \
@@ -251,8 +254,9 @@ check-quantized: ## ONNX Runtime on what `model quantize` writes: the same answe
 	@$(SUBMAKE) all models demo-photos
 	@scripts/check-quantized.sh $(B)
 
-check-asan: models demo-photos ## the tests under the address and undefined-behaviour sanitizers
+check-asan: models demo-photos ## the tests under the address and undefined-behaviour sanitizers, and damaged networks under each ISA
 	@$(SUBMAKE) VARIANT=asan SANITIZE=address,undefined CFLAGS="-O1 -g" run-all-binaries
+	@$(SUBMAKE) VARIANT=asan SANITIZE=address,undefined CFLAGS="-O1 -g" check-isa ISA_TESTS='$$(B)/tests/fuzz/replay_onnx'
 
 check-tsan: models demo-photos ## the stress programs under the thread sanitizer
 	@$(SUBMAKE) VARIANT=tsan SANITIZE=thread CFLAGS="-O1 -g" run-stress
