@@ -68,20 +68,20 @@ embeds_as_here() {
 	fi
 }
 
-# An emulated daemon answers, and ends by SIGTERM. The threads of the emulation are given a minute.
+# An emulated daemon answers, and ends by SIGTERM. The threads of the emulation are given ten minutes.
 serves() {
 	local port='' waited
 	rm -rf "$work/port" "$work/gallery.db"*
 	qemu-x86_64 -cpu "$1" "$build/facematchd" --config /dev/null --listen 127.0.0.1:0 --port-file "$work/port" \
 		--gallery "$work/gallery.db" --models build/models 2>"$work/log" &
 	daemon=$!
-	for ((waited = 0; waited < 600; waited++)); do
+	for ((waited = 0; waited < 6000; waited++)); do
 		[ ! -s "$work/port" ] || break
 		kill -0 "$daemon" 2>/dev/null || break
 		sleep 0.1
 	done
 	[ ! -s "$work/port" ] || port=$(cat "$work/port")
-	if [ -n "$port" ] && curl -fsS --max-time 60 -F "image=@$photo" "http://127.0.0.1:$port/v1/detect" >"$work/reply" &&
+	if [ -n "$port" ] && curl -fsS --max-time 600 -F "image=@$photo" "http://127.0.0.1:$port/v1/detect" >"$work/reply" &&
 		kill "$daemon" && wait "$daemon"; then
 		ok "$1 serves: $(grep -o '"box"' "$work/reply" | wc -l) faces"
 	else

@@ -30,7 +30,7 @@ printf '[match]\nfalse_positive_identification_rate = 1e-3\n' >"$work/facematchd
 "$build/facematchd" --config "$work/facematchd.conf" --listen 127.0.0.1:0 --port-file "$work/port" --gallery "$work/gallery.db" --models build/models \
 	2>"$work/log" &
 daemon=$!
-for ((i = 0; i < 600; i++)); do
+for ((i = 0; i < 2400; i++)); do
 	[ ! -s "$work/port" ] || break
 	kill -0 "$daemon" 2>/dev/null || break
 	sleep 0.1

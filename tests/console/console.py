@@ -47,7 +47,7 @@ class Browser:
     def call(self, method, path, body=None):
         data = json.dumps(body if body is not None else {}).encode() if method == "POST" else None
         request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=120) as reply:
+        with urllib.request.urlopen(request, timeout=240) as reply:
             return json.load(reply)["value"]
 
     def find(self, selector):
@@ -62,7 +62,7 @@ class Browser:
     def run(self, script):
         return self.call("POST", "/execute/sync", {"script": script, "args": []})
 
-    def wait(self, script, seconds=60):
+    def wait(self, script, seconds=240):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = self.run(f"return {script}")
@@ -80,7 +80,7 @@ class Browser:
         except OSError:
             pass
         self.driver.terminate()
-        self.driver.wait(20)
+        self.driver.wait(240)
 
 
 def use(browser, url, photo, picture):

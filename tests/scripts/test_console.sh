@@ -18,6 +18,6 @@ printf '[workers]\ncount = 2\n' >"$scratch/conf"
 	--models "$root/build/models" 2>"$scratch/log" &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null; wait "$daemon" 2>/dev/null; rm -rf "$scratch"' EXIT
-for ((i = 0; i < 300 && $(stat -c %s "$scratch/port" 2>/dev/null || echo 0) == 0; i++)); do sleep 0.1; done
+for ((i = 0; i < 2400 && $(stat -c %s "$scratch/port" 2>/dev/null || echo 0) == 0; i++)); do sleep 0.1; done
 "$root/tests/console/console.py" "http://127.0.0.1:$(cat "$scratch/port")/" "$photo" ${CONSOLE_PICTURE:+"$CONSOLE_PICTURE"} || failed=1
 exit "$failed"
