@@ -11,7 +11,8 @@
 #include "lib/base/banned.h"
 
 #define LANES FM_LANES_AVX512
-#define BLOCK 16 /* rows whose ranges are one vector; they stay in the first cache for the second pass */
+#define BLOCK 16   /* rows whose ranges are one vector; they stay in the first cache for the second pass */
+#define AHEAD 1024 /* floats: what is fetched into the first cache while long rows are quantized */
 
 /*
  * Ranges are found among the bits: the largest as signed numbers is the largest float where one is positive,
@@ -171,6 +172,9 @@ FM_INLINE void quantize_row(uint8_t *codes, const float *from, size_t k, size_t 
 		__m512i s2 = round_to_s32(_mm512_loadu_ps(from + t + 32), inverse, zero);
 		__m512i s3 = round_to_s32(_mm512_loadu_ps(from + t + 48), inverse, zero);
 		store_codes(codes + t, s0, s1, s2, s3);
+		FM_UNROLL
+		for (size_t v = 0; v < 4; v++)
+			__builtin_prefetch(from + t + v * LANES + AHEAD);
 	}
 	for (; t + LANES <= k; t += LANES)
 		quantize_vector(codes + t, from + t, LANES, inverse, zero);
@@ -232,22 +236,56 @@ FM_INLINE void quantize_rows(uint8_t *q, struct fm_row_quant *quant, const float
 		        is_short, nonnegative);
 }
 
-FM_INLINE void quantize_any(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m,
-        size_t k, size_t k_padded, bool nonnegative)
+/*
+ * Rows of 16 or 32 terms without negative values: a block's ranges are found before the block in front of it
+ * is quantized, which hides their divisions. It pays where little else is done in a block.
+ */
+FM_INLINE void quantize_short_nonnegative(
+        uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m, size_t k)
 {
-	if (k == 16 && k_padded == 16)
-		quantize_rows(q, quant, a, a_stride, m, 16, 16, true, nonnegative);
-	else if (k == 32 && k_padded == 32)
-		quantize_rows(q, quant, a, a_stride, m, 32, 32, true, nonnegative);
-	else
-		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false, nonnegative);
+	const size_t whole = m / BLOCK * BLOCK;
+	struct grids grids[2];
+
+	if (whole)
+		find_ranges(&grids[0], quant, a, a_stride, BLOCK, k, true);
+	for (size_t i = 0, at = 0; i < whole; i += BLOCK, at = !at) {
+		if (i + BLOCK < whole)
+			find_ranges(&grids[!at], quant + i + BLOCK, a + (i + BLOCK) * a_stride, a_stride,
+			        BLOCK, k, true);
+		quantize_short_rows(q + i * k, a + i * a_stride, a_stride, BLOCK, k, &grids[at], true);
+	}
+	if (whole < m)
+		quantize_block(q + whole * k, quant + whole, a + whole * a_stride, a_stride, m - whole, k, k,
+		        true, true);
+}
+
+static __attribute__((noinline)) void quantize_16_nonnegative(
+        uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m)
+{
+	quantize_short_nonnegative(q, quant, a, a_stride, m, 16);
+}
+
+static __attribute__((noinline)) void quantize_32_nonnegative(
+        uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride, size_t m)
+{
+	quantize_short_nonnegative(q, quant, a, a_stride, m, 32);
 }
 
 void fm_quantize_rows_avx512vnni(uint8_t *q, struct fm_row_quant *quant, const float *a, size_t a_stride,
         size_t m, size_t k, size_t k_padded, bool nonnegative)
 {
-	if (nonnegative)
-		quantize_any(q, quant, a, a_stride, m, k, k_padded, true);
+	const size_t whole = k == k_padded ? k : 0;
+
+	if (whole == 16 && nonnegative)
+		quantize_16_nonnegative(q, quant, a, a_stride, m);
+	else if (whole == 32 && nonnegative)
+		quantize_32_nonnegative(q, quant, a, a_stride, m);
+	else if (nonnegative)
+		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false, true);
+	else if (whole == 16)
+		quantize_rows(q, quant, a, a_stride, m, 16, 16, true, false);
+	else if (whole == 32)
+		quantize_rows(q, quant, a, a_stride, m, 32, 32, true, false);
 	else
-		quantize_any(q, quant, a, a_stride, m, k, k_padded, false);
+		quantize_rows(q, quant, a, a_stride, m, k, k_padded, false, false);
 }
