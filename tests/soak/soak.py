@@ -118,9 +118,10 @@ class Gate:
             return not self.over
 
     def close(self):
+        """False when somebody does not come."""
         with self.changed:
             self.shut = True
-            self.changed.wait_for(lambda: self.waiting == self.clients, 180)
+            return self.changed.wait_for(lambda: self.waiting == self.clients, 180)
 
     def release(self, over=False):
         with self.changed:
@@ -300,9 +301,10 @@ def work(daemon, ledger, seconds):
     return sorted(samples[-window:])[window // 2]
 
 
-def rest(daemon, gate):
+def rest(daemon, ledger, gate):
     """Returns resident KiB and descriptors without clients at work."""
-    gate.close()
+    if not gate.close():
+        ledger.complain("a client has not ended its work after three minutes")
     time.sleep(REST_S)
     return daemon.resident_kib(), daemon.descriptors()
 
@@ -314,7 +316,7 @@ def watch(daemon, ledger, gate, seconds):
         busy = work(daemon, ledger, seconds * part)
         if busy is None:
             return None
-        figures.append((busy, *rest(daemon, gate)))
+        figures.append((busy, *rest(daemon, ledger, gate)))
         print(f"{name}: {busy / 1024:.1f} MiB at work, {figures[-1][1] / 1024:.1f} MiB at rest, "
               f"{figures[-1][2]} descriptors", flush=True)
         if len(figures) == 1:
