@@ -66,6 +66,8 @@ void fm_dwconv_f32_avx2(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+bool fm_dwconv_pool_f32_avx512vnni(float *out, const float *in, const float *weights,
+        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 void fm_dwconv_f32_neon(float *out, const float *in, const float *weights,
         const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 

@@ -99,6 +99,7 @@ struct strip {
 	struct fm_span taps; /* rows of the kernel that lie inside: all of them where there are two rows of
 	                        outputs */
 	bool left, right;
+	bool top, bottom; /* the same for rows, where outputs are pooled */
 };
 
 /*
@@ -155,18 +156,40 @@ FM_INLINE void prefetch_3x3(const struct strip *s, const float *ahead, size_t ro
 	}
 }
 
+/* The largest of a pair of outputs in each of two rows, in the order of max_pool_f32. */
+FM_INLINE void store_pooled(const struct strip *s, const struct fm_epilogue *epilogue, enum ending ending,
+        float *out, const __m512 sum[ROWS][PIXELS], __m512 bias, __m512 slope)
+{
+	/* A rectifier does not care which comes first, and then has a quarter to do. */
+	const enum ending own = ending == RECTIFIES ? PLAIN : ending;
+
+	FM_UNROLL
+	for (size_t p = 0; p < PIXELS; p += 2, out += s->channels) {
+		__m512 most = finish(epilogue, own, sum[0][p], bias, slope, NULL, LANES);
+
+		most = _mm512_max_ps(finish(epilogue, own, sum[0][p + 1], bias, slope, NULL, LANES), most);
+		most = _mm512_max_ps(finish(epilogue, own, sum[1][p], bias, slope, NULL, LANES), most);
+		most = _mm512_max_ps(finish(epilogue, own, sum[1][p + 1], bias, slope, NULL, LANES), most);
+		if (ending == RECTIFIES)
+			most = _mm512_max_ps(most, _mm512_setzero_ps());
+		_mm512_storeu_ps(out, most);
+	}
+}
+
 /*
  * The input goes by row-major, so every sum takes its taps row-major; where all rows are inside, the first
- * product is the sum. In a tile at an edge, in place of a column that lies outside the next one is read, and
- * its products are made -0, which leaves every sum as it is.
+ * product is the sum. In a tile at an edge, in place of a column or row that lies outside the next one is
+ * read, and its products are made -0, which leaves every sum as it is.
  */
 FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogue, enum ending ending,
-        const struct tile *tile, bool edge, size_t rows, size_t stride, size_t lanes, const __m512 tap[9],
-        __m512 bias, __m512 slope)
+        const struct tile *tile, bool edge, size_t rows, size_t stride, bool pooled, size_t lanes,
+        const __m512 tap[9], __m512 bias, __m512 slope)
 {
-	const size_t columns = (PIXELS - 1) * stride + 3;
+	const size_t columns = (PIXELS - 1) * stride + 3, lines = (rows - 1) * stride + 3;
 	const __mmask16 first = tile->left ? 0 : 0xffff, last = tile->right ? 0 : 0xffff;
+	const __mmask16 upper = s->top ? 0 : 0xffff, lower = s->bottom ? 0 : 0xffff;
 	const size_t leave = tile->left ? 0 : s->channels, enter = tile->right ? 0 : s->channels;
+	const size_t leave_row = s->top ? 0 : s->in_row, enter_row = s->bottom ? 0 : s->in_row;
 	const __m512 nothing = _mm512_set1_ps(-0.0f);
 	const float *line = tile->in;
 	__m512 sum[ROWS][PIXELS];
@@ -177,7 +200,9 @@ FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogu
 	for (size_t p = 0; p < PIXELS; p++)
 		sum[0][p] = nothing;
 	FM_UNROLL
-	for (size_t y = 0; y < (rows - 1) * stride + 3; y++) {
+	for (size_t y = 0; y < lines; y++) {
+		const bool on_top = edge && pooled && y == 0, on_bottom = edge && pooled && y + 1 == lines;
+		const __mmask16 inside = on_top ? upper : on_bottom ? lower : 0xffff;
 		const float *at = line;
 
 		if (rows == 1 && (y < s->taps.begin || y >= s->taps.end))
@@ -185,6 +210,7 @@ FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogu
 		FM_UNROLL
 		for (size_t x = 0; x < columns; x++) {
 			const bool on_left = edge && x == 0, on_right = edge && x + 1 == columns;
+			const __mmask16 mask = on_left ? first & inside : on_right ? last & inside : inside;
 			const __m512 value = fm_load_avx512(at, lanes);
 
 			FM_UNROLL
@@ -197,9 +223,8 @@ FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogu
 					if (ky >= 3 || kx >= 3)
 						continue;
 					const __m512 weight = tap[ky * 3 + kx];
-					if (on_left || on_right)
-						product = _mm512_mask_mul_ps(
-						        nothing, on_left ? first : last, value, weight);
+					if (on_left || on_right || on_top || on_bottom)
+						product = _mm512_mask_mul_ps(nothing, mask, value, weight);
 					else
 						product = _mm512_mul_ps(value, weight);
 					sum[r][p] = rows == ROWS && ky + kx == 0
@@ -214,7 +239,16 @@ FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogu
 			else if (x + 1 < columns)
 				at = after(at, s->channels);
 		}
-		line = after(line, s->in_row);
+		if (on_top)
+			line = after(line, leave_row);
+		else if (edge && pooled && y + 2 == lines)
+			line = after(line, enter_row);
+		else
+			line = after(line, s->in_row);
+	}
+	if (pooled) {
+		store_pooled(s, epilogue, ending, tile->out, sum, bias, slope);
+		return;
 	}
 	float *out = tile->out;
 	FM_UNROLL
@@ -235,7 +269,7 @@ FM_INLINE void tile_3x3(const struct strip *s, const struct fm_epilogue *epilogu
 
 /* Sixteen channels, or `lanes`, of a strip. */
 FM_INLINE void channels_3x3(const struct strip *s, const struct fm_epilogue *epilogue, enum ending ending,
-        size_t c, size_t rows, size_t stride, size_t lanes)
+        size_t c, size_t rows, size_t stride, bool pooled, size_t lanes)
 {
 	const __m512 bias = fm_bias_avx512(epilogue, c, lanes), slope = fm_slope_avx512(epilogue, c, lanes);
 	const float *weights = s->weights + c;
@@ -253,10 +287,12 @@ FM_INLINE void channels_3x3(const struct strip *s, const struct fm_epilogue *epi
 		const bool left = x == 0 && s->left, right = x + PIXELS == s->outputs && s->right;
 		const struct tile tile = {out, in, residual, ahead, left, right};
 
-		if (left || right)
-			tile_3x3(s, epilogue, ending, &tile, true, rows, stride, lanes, tap, bias, slope);
+		if (left || right || (pooled && (s->top || s->bottom)))
+			tile_3x3(s, epilogue, ending, &tile, true, rows, stride, pooled, lanes, tap, bias,
+			        slope);
 		else
-			tile_3x3(s, epilogue, ending, &tile, false, rows, stride, lanes, tap, bias, slope);
+			tile_3x3(s, epilogue, ending, &tile, false, rows, stride, pooled, lanes, tap, bias,
+			        slope);
 		if (x + PIXELS == s->outputs)
 			break;
 		/* The last tile makes once more what it shares with the one before. */
@@ -264,7 +300,7 @@ FM_INLINE void channels_3x3(const struct strip *s, const struct fm_epilogue *epi
 		in += (next - x) * stride * s->channels;
 		if (left)
 			in -= s->channels;
-		out += (next - x) * s->channels;
+		out += (pooled ? (next - x) / 2 : next - x) * s->channels;
 		if (residual != NULL)
 			residual += (next - x) * s->residual_stride;
 		if (ahead != NULL)
@@ -275,20 +311,20 @@ FM_INLINE void channels_3x3(const struct strip *s, const struct fm_epilogue *epi
 
 /* The strip and the epilogue are copies, so that a store to `out` cannot be thought to change them. */
 FM_INLINE void strip_ending(const struct strip strip, const struct fm_epilogue epilogue, enum ending ending,
-        size_t rows, size_t stride, size_t lanes)
+        size_t rows, size_t stride, bool pooled, size_t lanes)
 {
 	for (size_t c = strip.begin; c < strip.end; c += LANES)
-		channels_3x3(&strip, &epilogue, ending, c, rows, stride, lanes);
+		channels_3x3(&strip, &epilogue, ending, c, rows, stride, pooled, lanes);
 }
 
-FM_INLINE void strip_3x3(
-        const struct strip *s, const struct fm_epilogue *epilogue, size_t rows, size_t stride, size_t lanes)
+FM_INLINE void strip_3x3(const struct strip *s, const struct fm_epilogue *epilogue, size_t rows,
+        size_t stride, bool pooled, size_t lanes)
 {
 	switch (epilogue->activation) {
-	case FM_ACT_NONE: strip_ending(*s, *epilogue, PLAIN, rows, stride, lanes); break;
-	case FM_ACT_PRELU: strip_ending(*s, *epilogue, SLOPES, rows, stride, lanes); break;
-	case FM_ACT_RELU: strip_ending(*s, *epilogue, RECTIFIES, rows, stride, lanes); break;
-	case FM_ACT_CLIP: strip_ending(*s, *epilogue, CLIPS, rows, stride, lanes); break;
+	case FM_ACT_NONE: strip_ending(*s, *epilogue, PLAIN, rows, stride, pooled, lanes); break;
+	case FM_ACT_PRELU: strip_ending(*s, *epilogue, SLOPES, rows, stride, pooled, lanes); break;
+	case FM_ACT_RELU: strip_ending(*s, *epilogue, RECTIFIES, rows, stride, pooled, lanes); break;
+	case FM_ACT_CLIP: strip_ending(*s, *epilogue, CLIPS, rows, stride, pooled, lanes); break;
 	}
 }
 
@@ -296,32 +332,37 @@ typedef void strip_function(const struct strip *strip, const struct fm_epilogue 
 
 static void rows_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, ROWS, 1, LANES);
+	strip_3x3(s, epilogue, ROWS, 1, false, LANES);
 }
 
 static void rows_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, ROWS, 2, LANES);
+	strip_3x3(s, epilogue, ROWS, 2, false, LANES);
+}
+
+static void rows_pooled(const struct strip *s, const struct fm_epilogue *epilogue)
+{
+	strip_3x3(s, epilogue, ROWS, 1, true, LANES);
 }
 
 static void row_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, 1, 1, LANES);
+	strip_3x3(s, epilogue, 1, 1, false, LANES);
 }
 
 static void row_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, 1, 2, LANES);
+	strip_3x3(s, epilogue, 1, 2, false, LANES);
 }
 
 static void tail_stride1(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, 1, 1, s->end - s->begin);
+	strip_3x3(s, epilogue, 1, 1, false, s->end - s->begin);
 }
 
 static void tail_stride2(const struct strip *s, const struct fm_epilogue *epilogue)
 {
-	strip_3x3(s, epilogue, 1, 2, s->end - s->begin);
+	strip_3x3(s, epilogue, 1, 2, false, s->end - s->begin);
 }
 
 static void run_strip(strip_function *function, const struct work *work, size_t y, size_t rows,
@@ -420,4 +461,40 @@ void fm_dwconv_f32_avx512vnni(float *out, const float *in, const float *weights,
 			any_pixels(&work, y + r, taps, inside.end, s->out_w);
 		}
 	}
+}
+
+bool fm_dwconv_pool_f32_avx512vnni(float *out, const float *in, const float *weights,
+        const struct fm_dwconv_shape *s, const struct fm_epilogue *epilogue)
+{
+	if (s->kernel_h != 3 || s->kernel_w != 3 || s->dilation_h != 1 || s->dilation_w != 1 ||
+	        s->stride_h != 1 || s->stride_w != 1 || s->channels % LANES || s->out_h % 2 || s->out_w % 2 ||
+	        epilogue->residual != NULL)
+		return false;
+	/* All outputs must be those of tiles: at most one row or column of taps is missing at an edge. */
+	const struct fm_span columns = strip_columns(s, epilogue);
+	if (columns.begin != 0 || columns.end != s->out_w || s->pad_top > 1 || s->in_h < 2 ||
+	        s->out_h + 1 > s->in_h + s->pad_top)
+		return false;
+	const bool left = s->pad_left > 0;
+	struct strip strip = {
+	        .weights = weights,
+	        .outputs = s->out_w,
+	        .channels = s->channels,
+	        .in_row = s->in_w * s->channels,
+	        .end = s->channels,
+	        .taps = {0, 3},
+	        .left = left,
+	        .right = s->out_w + 2 > s->in_w + s->pad_left,
+	};
+	for (size_t y = 0; y < s->out_h; y += ROWS) {
+		const size_t next = y + ROWS + 2 - s->pad_top;
+
+		strip.out = out + y / 2 * (s->out_w / 2) * s->channels;
+		strip.top = y < s->pad_top;
+		strip.bottom = y + ROWS + 2 > s->in_h + s->pad_top;
+		strip.in = in + (strip.top ? 0 : y - s->pad_top) * strip.in_row;
+		strip.ahead = fm_dwconv_far(s) && next + ROWS <= s->in_h ? in + next * strip.in_row : NULL;
+		rows_pooled(&strip, epilogue);
+	}
+	return true;
 }

@@ -14,9 +14,9 @@
 
 /*
  * A row. `own`: the ISA whose int8 product and scan it has; `multiple`: that product's; `floats`: whose float
- * kernels and quantization; `pool` and `dot`: whose those are.
+ * kernels and quantization; `pool` and `dot`: whose those are; `dwconv_pool`: the kernel, or NULL.
  */
-#define ROW(id, own, multiple, floats, pool, dot)                                                            \
+#define ROW(id, own, multiple, floats, pool, dot, dwconv_pool)                                               \
 	[FM_ISA_##id] = {                                                                                    \
 	        .isa = FM_ISA_##id,                                                                          \
 	        .gemm_u8s8 = {.k_multiple = FM_GEMM_U8S8_K_MULTIPLE_##multiple,                              \
@@ -30,6 +30,7 @@
 	        .quantize_columns = fm_quantize_columns_##floats,                                            \
 	        .span_columns = fm_span_columns_##floats,                                                    \
 	        .dwconv_f32 = fm_dwconv_f32_##floats,                                                        \
+	        .dwconv_pool_f32 = dwconv_pool,                                                              \
 	        .max_pool_f32 = fm_max_pool_f32_##pool,                                                      \
 	        .scan_u5s8 = fm_scan_u5s8_##own,                                                             \
 	        .dot_u3s8 = fm_dot_u3s8_##dot,                                                               \
@@ -37,16 +38,17 @@
 	}
 
 static const struct fm_kernels table[] = {
-        ROW(SCALAR, scalar, SCALAR, scalar, scalar, scalar),
+        ROW(SCALAR, scalar, SCALAR, scalar, scalar, scalar, NULL),
 #if defined(__x86_64__)
-        ROW(SSE41, sse41, SSE41, sse41, scalar, sse41),
-        ROW(AVX2, avx2, AVX2, avx2, avx2, avx2),
-        ROW(AVXVNNI, avxvnni, VNNI256, avx2, avx2, avx2),
-        ROW(AVX512VLVNNI, avx512vlvnni, VNNI256, avx2, avx2, avx2),
-        ROW(AVX512VNNI, avx512vnni, AVX512VNNI, avx512vnni, avx512vnni, avx512vnni),
+        ROW(SSE41, sse41, SSE41, sse41, scalar, sse41, NULL),
+        ROW(AVX2, avx2, AVX2, avx2, avx2, avx2, NULL),
+        ROW(AVXVNNI, avxvnni, VNNI256, avx2, avx2, avx2, NULL),
+        ROW(AVX512VLVNNI, avx512vlvnni, VNNI256, avx2, avx2, avx2, NULL),
+        ROW(AVX512VNNI, avx512vnni, AVX512VNNI, avx512vnni, avx512vnni, avx512vnni,
+                fm_dwconv_pool_f32_avx512vnni),
 #elif defined(__aarch64__)
-        ROW(NEON, neon, NEON, neon, scalar, neon),
-        ROW(NEONDOT, neondot, NEONDOT, neon, scalar, neondot),
+        ROW(NEON, neon, NEON, neon, scalar, neon, NULL),
+        ROW(NEONDOT, neondot, NEONDOT, neon, scalar, neondot, NULL),
 #endif
 };
 

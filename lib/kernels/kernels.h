@@ -151,6 +151,14 @@ struct fm_kernels {
 	        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
 
 	/*
+	 * dwconv_f32, then max_pool_f32 of 2 x 2 windows side by side, of which only the second's output is
+	 * stored: out [out_h / 2][out_w / 2]. Returns false, and does nothing, for shapes and epilogues that
+	 * it does not take. NULL where an ISA has no such kernel.
+	 */
+	bool (*dwconv_pool_f32)(float *out, const float *in, const float *weights,
+	        const struct fm_dwconv_shape *shape, const struct fm_epilogue *epilogue);
+
+	/*
 	 * The largest of each channel under a window; of equals the first, row-major, padding left out. Every
 	 * window holds an input; dilations are 1.
 	 */

@@ -2,9 +2,10 @@
  * Products (Conv, Gemm, MatMul) end in an epilogue: v = sum * scale + shift, + residual, activation. This
  * pass walks the nodes once and, where a product's result goes nowhere else, moves what follows into that
  * epilogue: BatchNormalization and Mul or Add by a constant per channel, Add of another tensor, Relu, PRelu,
- * Clip, GELU. Before that, fuse_*.c find what exporters spell out.
+ * Clip, GELU, and MaxPool behind a depthwise Conv. Before that, fuse_*.c find what exporters spell out.
  */
 #include "lib/nn/fuse.h"
+#include "lib/nn/conv_shape.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static struct fm_node *product_of(struct fm_graph *graph, uint32_t v)
 	if (value->uses != 1 || value->constant || value->producer == FM_NODE_NONE || !value->rank)
 		return NULL;
 	struct fm_node *node = &graph->nodes[value->producer];
-	return node->op->product && !node->removed ? node : NULL;
+	return node->op->product && !node->removed && !node->fused.pool ? node : NULL;
 }
 
 /* Whether the constant has one element, or one for each channel and stands on the channel axis. */
@@ -228,6 +229,27 @@ static void fuse_gelu(struct fm_graph *graph, struct fm_node *node)
 	absorb(graph, product, node);
 }
 
+/* A depthwise convolution stores the largest of its outputs where nobody else wants all of them. */
+static void fuse_pool(struct fm_graph *graph, struct fm_node *node)
+{
+	const struct fm_conv_shape *pool = node->params;
+	struct fm_node *conv = product_of(graph, node->inputs[0]);
+
+	if (!conv || conv->op != &fm_op_conv || conv->fused.residual != FM_VALUE_NONE || conv->fused.first ||
+	        conv->fused.last)
+		return;
+	const struct fm_conv_shape *s = conv->params;
+	if (s->groups != s->in_channels || s->groups != s->out_channels)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		if (pool->kernel[i] != 2 || pool->stride[i] != 2 || pool->pad[i])
+			return;
+	if (2 * pool->out_h > pool->in_h || 2 * pool->out_w > pool->in_w)
+		return;
+	conv->fused.pool = true;
+	absorb(graph, conv, node);
+}
+
 static void fuse_quantize(struct fm_graph *graph, struct fm_node *node)
 {
 	struct fm_node *product = product_of(graph, node->inputs[0]);
@@ -264,6 +286,8 @@ static enum fm_status fuse_node(struct fm_graph *graph, struct fm_node *node, st
 		fuse_norm(graph, node);
 	if (node->op == &fm_op_gelu)
 		fuse_gelu(graph, node);
+	if (node->op == &fm_op_max_pool)
+		fuse_pool(graph, node);
 	if (node->op == &fm_op_quantize_linear)
 		fuse_quantize(graph, node);
 	if (node->op->product)

@@ -27,7 +27,7 @@ static bool is_plain(const struct fm_graph *graph, const struct fm_node *node)
 
 	if (node->op != &fm_op_conv || node->removed || fused->scale || fused->activation != FM_ACT_NONE ||
 	        fused->residual != FM_VALUE_NONE || fused->first || fused->last || fused->weight_scale ||
-	        graph->values[node->inputs[0]].rank != 4)
+	        fused->pool || graph->values[node->inputs[0]].rank != 4)
 		return false;
 	/* The first sibling's constants take those of all. */
 	for (size_t i = 1; i < node->input_count; i++) {

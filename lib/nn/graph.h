@@ -59,6 +59,7 @@ struct fm_fused {
 	float clip_low, clip_high;
 	const struct fm_node *norm; /* the LayerNormalization of its rows, or NULL */
 	bool gelu;                  /* after everything else */
+	bool pool; /* Conv, depthwise: MaxPool of 2 x 2 windows side by side, after everything else */
 	const struct fm_grid *first, *last;
 	/* The input's, where the weights are integers too: then the product is int8 by these. */
 	const struct fm_grid *grid;

@@ -58,6 +58,7 @@ struct conv {
 	/* depthwise */
 	struct fm_dwconv_shape depthwise;
 	const float *taps;
+	struct fm_dwconv_shape pool; /* of two rows of outputs; no channels: none */
 	struct fm_chain chain;
 };
 
@@ -146,6 +147,26 @@ static enum fm_status prepare_depthwise(const struct fm_build *build, struct fm_
 	        .pad_top = s->pad[0],
 	        .pad_left = s->pad[1]};
 	step->info.op = "depthwise";
+	if (node->fused.pool) {
+		conv->pool = (struct fm_dwconv_shape){.in_h = 2,
+		        .in_w = s->out_w,
+		        .out_h = 1,
+		        .out_w = s->out_w / 2,
+		        .channels = channels,
+		        .kernel_h = 2,
+		        .kernel_w = 2,
+		        .stride_h = 2,
+		        .stride_w = 2,
+		        .dilation_h = 1,
+		        .dilation_w = 1};
+		step->scratch_bytes = 2 * s->out_w * channels * sizeof(float);
+		step->strip.out_h = s->out_h / 2;
+		step->strip.out_row = conv->pool.out_w * channels;
+		step->strip.kernel = (s->kernel[0] - 1) * s->dilation[0] + 1 + s->stride[0];
+		step->strip.stride = 2 * s->stride[0];
+		step->strip.dilation = 1;
+		step->info.op = "depthwise+pool";
+	}
 	step->info.weight_bytes = step->info.weight_bytes_float32 = taps * channels * sizeof(float);
 	return FM_OK;
 }
@@ -416,6 +437,31 @@ static void run_pixels(const struct conv *conv, const struct fm_run *run, const 
 	}
 }
 
+/* Where there is no kernel for both, two rows of outputs pass through scratch. */
+static void run_pooled(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
+        const struct fm_epilogue *epilogue)
+{
+	struct fm_strip rows = {.begin = 2 * strip->begin,
+	        .end = 2 * strip->end,
+	        .in = strip->in,
+	        .in_first = strip->in_first};
+	struct fm_dwconv_shape shape = conv->depthwise;
+	const float *in = fm_dwconv_strip(&shape, &rows);
+	float *out = strip->out;
+
+	if (run->kernels->dwconv_pool_f32 &&
+	        run->kernels->dwconv_pool_f32(out, in, conv->taps, &shape, epilogue))
+		return;
+	for (size_t y = strip->begin; y < strip->end; y++, out += conv->pool.out_w * conv->pool.channels) {
+		rows.begin = 2 * y;
+		rows.end = rows.begin + 2;
+		shape = conv->depthwise;
+		in = fm_dwconv_strip(&shape, &rows);
+		run->kernels->dwconv_f32(run->scratch, in, conv->taps, &shape, epilogue);
+		run->kernels->max_pool_f32(out, run->scratch, &conv->pool);
+	}
+}
+
 static void run_depthwise(const struct conv *conv, const struct fm_run *run, const struct fm_strip *strip,
         const struct fm_epilogue *epilogue)
 {
@@ -444,7 +490,12 @@ static void run_strip(const struct fm_step *step, const struct fm_run *run, cons
 		        strip->in + (strip->begin - strip->in_first) * s->in_w * s->in_channels,
 		        s->in_channels, (strip->end - strip->begin) * s->out_w, &epilogue);
 		break;
-	case DEPTHWISE: run_depthwise(conv, run, strip, &epilogue); break;
+	case DEPTHWISE:
+		if (conv->pool.channels)
+			run_pooled(conv, run, strip, &epilogue);
+		else
+			run_depthwise(conv, run, strip, &epilogue);
+		break;
 	case PATCHES:
 		if (conv->pixels)
 			run_pixels(conv, run, strip, &epilogue);

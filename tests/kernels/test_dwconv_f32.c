@@ -263,3 +263,55 @@ Test(dwconv_f32, residual_in_place)
 		problem_done(&p);
 	}
 }
+
+/* Both in one, where an ISA has that, against one after the other. */
+Test(dwconv_f32, pooled)
+{
+	struct random random = {7};
+
+	for_each_vector_isa(kernels)
+	{
+		size_t taken = 0, rounds = 0;
+
+		for (size_t width = 2; kernels->dwconv_pool_f32 && width <= 24; width++) {
+			for (int round = 0; round < 12; round++, rounds++) {
+				struct fm_dwconv_shape s = padded_3x3(random_size(&random, 2, 12), width,
+				        random_size(&random, 1, 3) * 16, 1);
+
+				/* As in a strip that begins further down, or ends further up. */
+				s.pad_top = random_size(&random, 0, 1);
+				s.out_h -= s.out_h > 2 ? random_size(&random, 0, 2) : 0;
+				struct problem p = problem_init(&random, &s);
+				const struct fm_dwconv_shape pool = {.in_h = s.out_h,
+				        .in_w = s.out_w,
+				        .out_h = s.out_h / 2,
+				        .out_w = s.out_w / 2,
+				        .channels = s.channels,
+				        .kernel_h = 2,
+				        .kernel_w = 2,
+				        .stride_h = 2,
+				        .stride_w = 2,
+				        .dilation_h = 1,
+				        .dilation_w = 1};
+				const size_t bytes = out_bytes(&pool) ? out_bytes(&pool) : sizeof(float);
+				float *all = convolve(fm_kernels_for(FM_ISA_SCALAR), &p);
+				float *expected = guarded_alloc(bytes), *out = guarded_alloc(bytes);
+
+				if (kernels->dwconv_pool_f32(out, p.in, p.w, &s, &p.e.epilogue)) {
+					fm_kernels_for(FM_ISA_SCALAR)->max_pool_f32(expected, all, &pool);
+					taken++;
+					cr_assert_eq(memcmp(out, expected, bytes), 0,
+					        "%s: in %zux%zu out %zu rows, channels %zu, pad %zu, "
+					        "activation %d",
+					        fm_isa_name(kernels->isa), s.in_h, s.in_w, s.out_h,
+					        s.channels, s.pad_top, p.e.epilogue.activation);
+				}
+				guarded_free(out, bytes);
+				guarded_free(expected, bytes);
+				guarded_free(all, out_bytes(&s));
+				problem_done(&p);
+			}
+		}
+		cr_expect(!rounds || taken > rounds / 16, "%zu of %zu", taken, rounds);
+	}
+}

@@ -345,3 +345,70 @@ Test(fuse, boxes_are_decoded_in_one_pass)
 			}
 	free(x);
 }
+
+struct pooled {
+	int64_t channels, height, width, kernel, stride, pad;
+	const char *activation;
+	int64_t pool_pad;
+	bool joins;
+};
+
+/* x -> depthwise Conv -> activation, if any -> MaxPool of 2 x 2 windows -> y */
+static struct test_onnx *build_pooled(const struct pooled *p)
+{
+	struct test_onnx *m = test_onnx_new(11);
+	float *w = noise((size_t)(p->channels * p->kernel * p->kernel), 4),
+	      *b = noise((size_t)p->channels, 5);
+
+	test_onnx_input(m, "x", 4, (int64_t[]){1, p->channels, p->height, p->width});
+	test_onnx_floats(m, "w", 4, (int64_t[]){p->channels, 1, p->kernel, p->kernel}, w);
+	test_onnx_floats(m, "b", 1, &p->channels, b);
+	test_onnx_floats(m, "slope", 3, (int64_t[]){p->channels, 1, 1}, b);
+	test_onnx_node(m, "Conv", "x,w,b", "c");
+	test_onnx_attribute_int(m, "group", p->channels);
+	test_onnx_attribute_ints(m, "strides", 2, (int64_t[]){p->stride, p->stride});
+	test_onnx_attribute_ints(m, "pads", 4, (int64_t[]){p->pad, p->pad, p->pad, p->pad});
+	if (p->activation)
+		test_onnx_node(m, p->activation, strcmp(p->activation, "PRelu") == 0 ? "c,slope" : "c", "a");
+	test_onnx_node(m, "MaxPool", p->activation ? "a" : "c", "y");
+	test_onnx_attribute_ints(m, "kernel_shape", 2, (int64_t[]){2, 2});
+	test_onnx_attribute_ints(m, "strides", 2, (int64_t[]){2, 2});
+	test_onnx_attribute_ints(m, "pads", 4, (int64_t[]){p->pool_pad, p->pool_pad, 0, 0});
+	test_onnx_output(m, "y");
+	free(b);
+	free(w);
+	return m;
+}
+
+Test(fuse, depthwise_layers_pool_what_they_make)
+{
+	static const struct pooled cases[] = {
+	        {32, 10, 12, 3, 1, 1, "Relu", 0, true},
+	        {16, 2, 4, 3, 1, 1, NULL, 0, true},
+	        {48, 9, 11, 3, 1, 1, "PRelu", 0, true},
+	        {32, 12, 14, 3, 1, 0, NULL, 0, true},
+	        {16, 8, 10, 3, 2, 1, "Relu", 0, true},
+	        {16, 8, 2, 3, 1, 1, "Relu", 0, true},
+	        {12, 16, 18, 5, 1, 2, "PRelu", 0, true},
+	        {32, 10, 12, 3, 1, 1, "Relu", 1, false},
+	};
+	const struct fm_net_options by_strips = {.strips_bytes_min = 1};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct pooled *p = &cases[i];
+		float *x = noise((size_t)(p->channels * p->height * p->width), 6);
+		struct fm_net *net = load(build_pooled(p), &by_strips);
+		float *fused = run(net, x), *plain = load_and_run(build_pooled(p), &unfused, x);
+
+		cr_expect_eq(computing_layers(net), p->joins ? 1u : 2u, "case %zu", i);
+		cr_expect_eq(strcmp(fm_net_layer(net, 0)->op, "depthwise+pool") == 0 ||
+		                     strcmp(fm_net_layer(net, 1)->op, "depthwise+pool") == 0,
+		        p->joins, "case %zu", i);
+		cr_expect_arr_eq(
+		        fused, plain, fm_net_output(net, 0)->elements * sizeof(*fused), "case %zu", i);
+		fm_net_free(net);
+		free(fused);
+		free(plain);
+		free(x);
+	}
+}
