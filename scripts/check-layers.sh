@@ -170,6 +170,12 @@ for file in "${written[@]}"; do
 	[ ${#lines[@]} -le 600 ] || breach "$file: has ${#lines[@]} lines, split at 600"
 done
 
+# Tests that Criterion ends after different times leak when they overlap, and a busy machine is no failure: run-tests.sh
+# ends what hangs.
+while read -r line; do
+	breach "$line: a test has no time limit of its own"
+done < <(grep -rnE '\.timeout *= *[0-9]' tests --include='*.[ch]' 2>/dev/null | cut -d: -f1-2)
+
 # Nothing may lean on one developer's machine. What looks for optional data beside the tree takes FM_SHARED_DATA for it,
 # names that variable in the same line, and does without when there is none.
 while read -r line; do

@@ -58,6 +58,8 @@ breach "banned.h before another include" "last #include must be" \
 breach "no include guard" "lib/nn/x.h: wants the include guard FM_NN_X_H" eval 'echo "int fm_x;" >"$tree/lib/nn/x.h"'
 breach "a header that leans on others" "lib/nn/x.h: does not compile alone" guard lib/nn/x.h FM_NN_X_H 'size_t fm_x(void);'
 breach "a file of 601 lines" "has 601 lines" eval 'yes "" | head -n 601 >"$tree/lib/nn/x.py"'
+breach "a test with a time limit" "x.c:1: a test has no time limit" \
+	eval 'mkdir -p "$tree/tests"; echo "Test(a, b, .timeout = 60)" >"$tree/tests/x.c"'
 breach "a path outside the tree" "names a path outside" eval 'printf "../%s/data\n" shared >"$tree/README.md"'
 breach "a link that leads nowhere" "README.md: links to docs/GONE.md" eval 'echo "[x](docs/GONE.md)" >"$tree/README.md"'
 if command -v clang-format >/dev/null; then

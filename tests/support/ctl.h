@@ -24,8 +24,7 @@ void test_ctl_teardown(void);
 #define TEST_CTL_FIGURES() ((void)0)
 #endif
 
-#define TEST_CTL_SUITE(name)                                                                                 \
-	TestSuite(name, .init = test_ctl_setup, .fini = test_ctl_teardown, .timeout = 120)
+#define TEST_CTL_SUITE(name) TestSuite(name, .init = test_ctl_setup, .fini = test_ctl_teardown)
 
 /* The test's directory, a path in it, a file in it. */
 const char *test_ctl_dir(void);

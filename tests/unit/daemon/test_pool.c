@@ -222,7 +222,7 @@ static void count_tidying(void *resource)
 	sem_post(&tidied);
 }
 
-Test(pool, workers_tidy_idle_or_not, .timeout = 60)
+Test(pool, workers_tidy_idle_or_not)
 {
 	static atomic_int seen;
 	void *resources[] = {&seen};

@@ -9,7 +9,7 @@
 
 enum { MANY = 150 }; /* faces of one person: more than are read at a time */
 
-TestSuite(export, .init = setup_fast, .fini = teardown, .timeout = 60);
+TestSuite(export, .init = setup_fast, .fini = teardown);
 
 /* What came, in order: 'p' for a person, 'f' for a face; `stop_after` of them end a part. */
 struct seen {

@@ -16,7 +16,7 @@ enum {
 	OLDEST_SEED = 20000,
 };
 
-TestSuite(forget_networks, .init = make_fast_directory, .fini = remove_directory, .timeout = 120);
+TestSuite(forget_networks, .init = make_fast_directory, .fini = remove_directory);
 
 static struct fm_person person;
 static uint64_t old_seeds[FACES], oldest_seeds[FACES], new_seeds[FACES];
