@@ -60,6 +60,20 @@ FM_INLINE __m256 fm_slope_by_avx2(__m256 v, __m256 slope)
 	return _mm256_blendv_ps(_mm256_mul_ps(v, slope), v, positive);
 }
 
+/* Whether a product's sums need correcting. Rows without a negative value, behind a rectifier, do not. */
+FM_INLINE bool fm_any_zero_point_avx2(const struct fm_row_quant *quant, size_t m)
+{
+	__m256i found = _mm256_setzero_si256(); /* four rows: scale, zero, scale, zero ... */
+	int32_t rest = 0;
+	size_t i = 0;
+
+	for (; i + 4 <= m; i += 4)
+		found = _mm256_or_si256(found, _mm256_loadu_si256((const __m256i *)(quant + i)));
+	for (; i < m; i++)
+		rest |= quant[i].zero;
+	return rest != 0 || !_mm256_testz_si256(found, _mm256_set1_epi64x((int64_t)0xffffffff00000000));
+}
+
 /* Bias, residual (NULL: none) and activation. */
 FM_INLINE __m256 fm_finish_avx2(const struct fm_epilogue *epilogue, __m256 v, __m256 bias, __m256 slope,
         const float *residual, size_t lanes)

@@ -3,7 +3,7 @@
  * terms are widened to s16, and vpmaddwd sums pairs to s32 exactly. A broadcast of four terms becomes its
  * even and its odd terms with one mask and one shift; the packer puts the weights in the same order.
  *
- * Packed: panels of 8 columns, each w_sum s32 [8] and 32 bytes unused, then s16 [k / 4][2][8][2]: of every
+ * Packed: panels of 8 columns, each -w_sum s32 [8] and 32 bytes unused, then s16 [k / 4][2][8][2]: of every
  * four terms first 0 and 2, then 1 and 3. Columns and terms past the end are 0.
  */
 #include "lib/kernels/epilogue_avx2.h"
@@ -39,13 +39,13 @@ void fm_gemm_u8s8_pack_avx2(void *packed, const int8_t *weights, size_t n, size_
 {
 	for (size_t j = 0; j < n; j++) {
 		char *panel = (char *)packed + j / LANES * panel_bytes_of(k);
-		int32_t *w_sum = (int32_t *)panel + j % LANES;
+		int32_t *less = (int32_t *)panel + j % LANES;
 		int16_t *column = (int16_t *)(panel + HEAD_BYTES) + j % LANES * 2;
 
-		*w_sum = 0;
+		*less = 0;
 		for (size_t t = 0; t < k; t++) {
 			size_t odd = t % 2, second = t % GROUP / 2;
-			*w_sum += weights[j * k + t];
+			*less -= weights[j * k + t];
 			column[(t / GROUP * 2 + odd) * LANES * 2 + second] = weights[j * k + t];
 		}
 	}
@@ -62,6 +62,7 @@ struct block {
 	const uint8_t *a;
 	const struct fm_row_quant *a_quant;
 	size_t m;
+	bool corrects; /* some row's zero point is not 0 */
 	bool clips;
 	__m256 low, high;      /* where it clips */
 	const float *residual; /* at this block's first column, or NULL */
@@ -80,6 +81,31 @@ FM_INLINE __m256i add_products(__m256i sum, __m256i a, __m256i w)
 	return sum;
 }
 
+/* Sums begin with what the zero points take from them: the order of integers is free. */
+FM_INLINE void begin_sums(const struct block *block, size_t row, size_t rows, size_t vectors,
+        __m256i acc[ROWS_MAX][VECTORS_MAX])
+{
+	const struct fm_row_quant *quant = block->a_quant + row;
+
+	FM_UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		FM_UNROLL
+		for (size_t v = 0; v < vectors; v++)
+			acc[r][v] = _mm256_setzero_si256();
+	}
+	if (!block->corrects)
+		return;
+	FM_UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		__m256i zero = _mm256_set1_epi32(quant[r].zero);
+
+		FM_UNROLL
+		for (size_t v = 0; v < vectors; v++)
+			acc[r][v] = _mm256_mullo_epi32(zero,
+			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes)));
+	}
+}
+
 /* Constant kinds of epilogue, so that no branch is left between a tile's vectors. */
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
         __m256i acc[ROWS_MAX][VECTORS_MAX], bool clips, bool has_residual)
@@ -90,17 +116,13 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 
 	FM_UNROLL
 	for (size_t r = 0; r < rows; r++) {
-		__m256i zero = _mm256_set1_epi32(quant[r].zero);
 		__m256 scale = _mm256_set1_ps(quant[r].scale);
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			size_t lanes = v + 1 == vectors ? block->last : LANES;
-			__m256i w_sum =
-			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes));
-			__m256i sum = _mm256_sub_epi32(acc[r][v], _mm256_mullo_epi32(zero, w_sum));
-			__m256 value =
-			        _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, block->scale[v]));
+			__m256 value = _mm256_mul_ps(
+			        _mm256_cvtepi32_ps(acc[r][v]), _mm256_mul_ps(scale, block->scale[v]));
 
 			value = _mm256_add_ps(value, block->bias[v]);
 			if (has_residual)
@@ -123,12 +145,7 @@ FM_INLINE void multiply_tile(const struct block *block, size_t row, size_t rows,
 	const char *w = block->panel + HEAD_BYTES;
 	__m256i acc[ROWS_MAX][VECTORS_MAX];
 
-	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
-		FM_UNROLL
-		for (size_t v = 0; v < vectors; v++)
-			acc[r][v] = _mm256_setzero_si256();
-	}
+	begin_sums(block, row, rows, vectors, acc);
 	for (size_t g = 0; g < block->groups; g++) {
 		__m256i even[ROWS_MAX], odd[ROWS_MAX];
 
@@ -186,6 +203,7 @@ void fm_gemm_u8s8_run_avx2(float *out, size_t out_stride, const uint8_t *a,
 	        .a = a,
 	        .a_quant = a_quant,
 	        .m = m,
+	        .corrects = fm_any_zero_point_avx2(a_quant, m),
 	        .clips = fm_epilogue_clips(epilogue),
 	        .low = _mm256_set1_ps(fm_epilogue_low(epilogue)),
 	        .high = _mm256_set1_ps(fm_epilogue_high(epilogue)),

@@ -6,7 +6,7 @@
  * The tile is 3 rows by 32 columns, or more rows where n leaves fewer columns: 12 accumulators, which with a
  * broadcast a row and one vector of weights make the 16 registers that VEX can name.
  *
- * Packed: panels of 8 columns, each w_sum s32 [8], then s8 [k / 4][8][4]; columns and terms past the end are
+ * Packed: panels of 8 columns, each -w_sum s32 [8], then s8 [k / 4][8][4]; columns and terms past the end are
  * 0.
  */
 #ifndef FM_KERNELS_GEMM_U8S8_VNNI256_H
@@ -47,12 +47,12 @@ FM_INLINE void fm_gemm_u8s8_pack_vnni256(void *packed, const int8_t *weights, si
 {
 	for (size_t j = 0; j < n; j++) {
 		char *panel = (char *)packed + j / LANES * panel_bytes_of(k);
-		int32_t *w_sum = (int32_t *)panel + j % LANES;
+		int32_t *less = (int32_t *)panel + j % LANES;
 		int8_t *column = (int8_t *)panel + LANES * sizeof(int32_t) + j % LANES * GROUP;
 
-		*w_sum = 0;
+		*less = 0;
 		for (size_t t = 0; t < k; t++) {
-			*w_sum += weights[j * k + t];
+			*less -= weights[j * k + t];
 			column[t / GROUP * LANES * GROUP + t % GROUP] = weights[j * k + t];
 		}
 	}
@@ -69,11 +69,37 @@ struct block {
 	const uint8_t *a;
 	const struct fm_row_quant *a_quant;
 	size_t m;
+	bool corrects; /* some row's zero point is not 0 */
 	bool clips;
 	__m256 low, high;      /* where it clips */
 	const float *residual; /* at this block's first column, or NULL */
 	size_t residual_stride;
 };
+
+/* Sums begin with what the zero points take from them: the order of integers is free. */
+FM_INLINE void begin_sums(const struct block *block, size_t row, size_t rows, size_t vectors,
+        __m256i acc[ROWS_MAX][VECTORS_MAX])
+{
+	const struct fm_row_quant *quant = block->a_quant + row;
+
+	FM_UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		FM_UNROLL
+		for (size_t v = 0; v < vectors; v++)
+			acc[r][v] = _mm256_setzero_si256();
+	}
+	if (!block->corrects)
+		return;
+	FM_UNROLL
+	for (size_t r = 0; r < rows; r++) {
+		__m256i zero = _mm256_set1_epi32(quant[r].zero);
+
+		FM_UNROLL
+		for (size_t v = 0; v < vectors; v++)
+			acc[r][v] = _mm256_mullo_epi32(zero,
+			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes)));
+	}
+}
 
 /* Constant kinds of epilogue, so that no branch is left between a tile's vectors. */
 FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
@@ -85,17 +111,13 @@ FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, si
 
 	FM_UNROLL
 	for (size_t r = 0; r < rows; r++) {
-		__m256i zero = _mm256_set1_epi32(quant[r].zero);
 		__m256 scale = _mm256_set1_ps(quant[r].scale);
 
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++) {
 			size_t lanes = v + 1 == vectors ? block->last : LANES;
-			__m256i w_sum =
-			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes));
-			__m256i sum = _mm256_sub_epi32(acc[r][v], _mm256_mullo_epi32(zero, w_sum));
-			__m256 value =
-			        _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, block->scale[v]));
+			__m256 value = _mm256_mul_ps(
+			        _mm256_cvtepi32_ps(acc[r][v]), _mm256_mul_ps(scale, block->scale[v]));
 
 			value = _mm256_add_ps(value, block->bias[v]);
 			if (has_residual)
@@ -118,12 +140,7 @@ FM_INLINE void multiply_tile(fm_add_products_vnni256 *add_products, const struct
 	const char *w = block->panel + LANES * sizeof(int32_t);
 	__m256i acc[ROWS_MAX][VECTORS_MAX];
 
-	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
-		FM_UNROLL
-		for (size_t v = 0; v < vectors; v++)
-			acc[r][v] = _mm256_setzero_si256();
-	}
+	begin_sums(block, row, rows, vectors, acc);
 	for (size_t g = 0; g < block->groups; g++) {
 		__m256i terms[VECTORS_MAX];
 
@@ -174,6 +191,7 @@ FM_INLINE void fm_gemm_u8s8_run_vnni256(fm_add_products_vnni256 *add_products, f
 	        .a = a,
 	        .a_quant = a_quant,
 	        .m = m,
+	        .corrects = fm_any_zero_point_avx2(a_quant, m),
 	        .clips = fm_epilogue_clips(epilogue),
 	        .low = _mm256_set1_ps(fm_epilogue_low(epilogue)),
 	        .high = _mm256_set1_ps(fm_epilogue_high(epilogue)),
