@@ -3,6 +3,7 @@
 #include "daemon/handlers/common.h"
 #include "daemon/handlers/handlers.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #define PAGE_DEFAULT 100
 #define PAGE_BYTES   (8 << 20) /* a page ends with the line that passes it */
 #define REFUSED_MAX  100       /* lines that a reply names */
+#define GROUP_LINES  128       /* that come in together */
+#define GROUP_BYTES  (1 << 20)
 
 /* ---- export ---- */
 
@@ -107,6 +110,28 @@ enum fm_problem fm_handle_export(struct fm_exchange *exchange, struct fm_error *
 
 /* ---- import ---- */
 
+/* Lines that come in together, in one transaction. */
+struct group {
+	struct fm_archive_line lines[GROUP_LINES];
+	struct fm_newcomer newcomers[GROUP_LINES];
+	size_t numbers[GROUP_LINES]; /* in the request */
+	size_t count, bytes;
+};
+
+static void group_clear(struct group *group)
+{
+	for (size_t i = 0; i < group->count; i++)
+		fm_archive_line_done(&group->lines[i]);
+	group->count = group->bytes = 0;
+}
+
+static void group_free(struct group **group)
+{
+	if (*group)
+		group_clear(*group);
+	free(*group);
+}
+
 struct intake {
 	struct fm_exchange *exchange;
 	int64_t collection_key;
@@ -114,75 +139,70 @@ struct intake {
 	json_t *refusals;
 };
 
-static enum fm_status take_person(
-        struct intake *intake, const struct fm_person_fields *fields, struct fm_error *err)
+static void refuse(struct intake *intake, size_t number, struct fm_error *why)
 {
-	struct fm_gallery *gallery = intake->exchange->app->gallery;
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	enum fm_status status =
-	        fm_gallery_person_get(gallery, intake->collection_key, fields->id, &person, err);
-
-	if (status == FM_OK) {
-		intake->present++;
-		return FM_OK;
-	}
-	if (status == FM_E_NOT_FOUND)
-		status = fm_gallery_person_create(gallery, intake->collection_key, fields, &person, err);
-	intake->people += status == FM_OK;
-	return status;
-}
-
-static enum fm_status take_face(
-        struct intake *intake, const struct fm_archive_line *line, struct fm_error *err)
-{
-	struct fm_gallery *gallery = intake->exchange->app->gallery;
-	fm_cleanup(fm_person_done) struct fm_person person = {0};
-	fm_cleanup(fm_face_record_done) struct fm_face_record face = {0};
-	struct fm_face_insert insert = line->face;
-	bool existed = false;
-	enum fm_status status =
-	        fm_gallery_person_get(gallery, intake->collection_key, line->person_id, &person, err);
-
-	/* What the operator does not want kept is not kept either when it comes from elsewhere. */
-	if (!intake->exchange->config->keep_crops)
-		insert.crop = NULL;
-	if (!status)
-		status = fm_gallery_face_add(gallery, person.key, &insert, &face, &existed, err);
-	if (!status)
-		(*(existed ? &intake->present : &intake->faces))++;
-	return status;
-}
-
-/* What is wrong with the line, and not with the gallery or the machine, is for the reply. */
-static bool is_refusal(enum fm_status status)
-{
-	return status == FM_E_INVALID || status == FM_E_TOO_LARGE || status == FM_E_CONFLICT ||
-	       status == FM_E_NOT_FOUND || status == FM_E_UNSUPPORTED;
-}
-
-static enum fm_status take_line(
-        struct intake *intake, const char *text, size_t length, size_t number, struct fm_error *err)
-{
-	fm_cleanup(fm_archive_line_done) struct fm_archive_line line = {0};
-	enum fm_status status = fm_archive_read(text, length, &line, err);
-
-	if (!status)
-		status =
-		        line.is_face ? take_face(intake, &line, err) : take_person(intake, &line.person, err);
-	if (!is_refusal(status))
-		return status;
 	intake->refused++;
-	if (json_array_size(intake->refusals) < REFUSED_MAX) {
-		fm_utf8_repair(err->message);
-		json_array_append_new(intake->refusals,
-		        json_pack("{s:I, s:s}", "line", (json_int_t)number, "detail", err->message));
+	if (json_array_size(intake->refusals) >= REFUSED_MAX)
+		return;
+	fm_utf8_repair(why->message);
+	json_array_append_new(intake->refusals,
+	        json_pack("{s:I, s:s}", "line", (json_int_t)number, "detail", why->message));
+}
+
+static enum fm_status take_group(struct intake *intake, struct group *group, struct fm_error *err)
+{
+	if (!group->count)
+		return FM_OK;
+	enum fm_status status = fm_gallery_take_newcomers(
+	        intake->exchange->app->gallery, intake->collection_key, group->newcomers, group->count, err);
+
+	for (size_t i = 0; !status && i < group->count; i++) {
+		struct fm_newcomer *newcomer = &group->newcomers[i];
+
+		if (newcomer->status)
+			refuse(intake, group->numbers[i], &newcomer->err);
+		else
+			++*(newcomer->existed    ? &intake->present
+			        : newcomer->face ? &intake->faces
+			                         : &intake->people);
 	}
-	return FM_OK;
+	group_clear(group);
+	return status;
+}
+
+static enum fm_status take_line(struct intake *intake, struct group *group, const char *text, size_t length,
+        size_t number, struct fm_error *err)
+{
+	struct fm_archive_line *line = &group->lines[group->count];
+	struct fm_newcomer *newcomer = &group->newcomers[group->count];
+	enum fm_status status = fm_archive_read(text, length, line, err);
+
+	*newcomer = (struct fm_newcomer){0};
+	if (status == FM_E_INVALID || status == FM_E_TOO_LARGE) {
+		newcomer->refused = true;
+		newcomer->status = status;
+		newcomer->err = *err;
+	} else if (status) {
+		return status;
+	} else if (line->is_face) {
+		/* What the operator does not want kept is not kept either when it comes from elsewhere. */
+		if (!intake->exchange->config->keep_crops)
+			line->face.crop = NULL;
+		newcomer->face = &line->face;
+		newcomer->person_id = line->person_id;
+	} else {
+		newcomer->person = &line->person;
+	}
+	group->numbers[group->count++] = number;
+	group->bytes += length;
+	return group->count == GROUP_LINES || group->bytes > GROUP_BYTES ? take_group(intake, group, err)
+	                                                                 : FM_OK;
 }
 
 enum fm_problem fm_handle_import(struct fm_exchange *exchange, struct fm_error *err)
 {
 	fm_cleanup(fm_collection_done) struct fm_collection collection = {0};
+	fm_cleanup(group_free) struct group *group = NULL;
 	struct intake intake = {.exchange = exchange};
 	const struct fm_buf *body = &exchange->request->body;
 	enum fm_problem problem = fm_common_collection(exchange, &collection, err);
@@ -191,15 +211,20 @@ enum fm_problem fm_handle_import(struct fm_exchange *exchange, struct fm_error *
 
 	if (problem)
 		return problem;
+	group = fm_calloc(1, sizeof(*group));
+	if (!group)
+		return fm_problem_of(fm_fail(err, FM_E_NOMEM, "no memory for an archive"));
 	intake.collection_key = collection.key;
 	intake.refusals = json_array();
 	for (size_t at = 0; !status && at < body->length; number++) {
 		const char *line = body->data + at, *end = memchr(line, '\n', body->length - at);
 		size_t length = end ? (size_t)(end - line) : body->length - at;
 		if (length)
-			status = take_line(&intake, line, length, number + 1, err);
+			status = take_line(&intake, group, line, length, number + 1, err);
 		at += length + 1;
 	}
+	if (!status)
+		status = take_group(&intake, group, err);
 	/* What came in before the gallery failed is there to stay. */
 	if (intake.people + intake.faces) {
 		enum fm_status recorded = fm_gallery_audit_passage(exchange->app->gallery, &collection,

@@ -134,7 +134,7 @@ static enum fm_status find_by_id(struct fm_connection *connection, const struct 
 	return status;
 }
 
-static enum fm_status check_insert(const struct fm_face_insert *insert, struct fm_error *err)
+enum fm_status fm_face_check(const struct fm_face_insert *insert, struct fm_error *err)
 {
 	enum fm_status status = fm_embedding_check(insert->embedding, insert->dim, err);
 
@@ -154,7 +154,7 @@ static enum fm_status check_insert(const struct fm_face_insert *insert, struct f
 	return FM_OK;
 }
 
-static enum fm_status add_face(struct fm_connection *connection, const struct fm_person *person,
+enum fm_status fm_face_add(struct fm_connection *connection, const struct fm_person *person,
         const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
         struct fm_error *err)
 {
@@ -247,7 +247,7 @@ static enum fm_status enroll(struct fm_connection *connection, void *context, st
 	enum fm_status status = find_or_create(connection, enrolment, err);
 
 	if (status == FM_OK)
-		status = add_face(connection, &enrolment->person, enrolment->insert, &enrolment->face,
+		status = fm_face_add(connection, &enrolment->person, enrolment->insert, &enrolment->face,
 		        &enrolment->existed, err);
 	if (status == FM_OK && !enrolment->existed)
 		enrolment->person.faces++; /* as the trigger did */
@@ -286,7 +286,7 @@ enum fm_status fm_gallery_face_add(struct fm_gallery *gallery, int64_t person_ke
         struct fm_error *err)
 {
 	fm_cleanup(enrolment_done) struct enrolment enrolment = {.person_key = person_key, .insert = insert};
-	enum fm_status status = check_insert(insert, err);
+	enum fm_status status = fm_face_check(insert, err);
 
 	if (status == FM_OK)
 		status = commit_enrolment(gallery, &enrolment, err);
@@ -306,7 +306,7 @@ enum fm_status fm_gallery_enroll_by_name(struct fm_gallery *gallery, int64_t col
 	enum fm_status status = fm_text_check(name, FM_TEXT_LINE, FM_NAME_MAX_BYTES, "name", err);
 
 	if (status == FM_OK)
-		status = check_insert(insert, err);
+		status = fm_face_check(insert, err);
 	if (status == FM_OK)
 		status = commit_enrolment(gallery, &enrolment, err);
 	if (status == FM_OK) {

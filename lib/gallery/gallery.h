@@ -255,6 +255,25 @@ void fm_gallery_tidy(struct fm_gallery *gallery);
  */
 void fm_gallery_trim(struct fm_gallery *gallery);
 
+/* A line of an archive: somebody, with id, or a face of somebody, with id. */
+struct fm_newcomer {
+	const struct fm_person_fields *person; /* or NULL, and then: */
+	const struct fm_face_insert *face;
+	const char *person_id;
+	bool refused; /* set before: by the caller, and left as it is */
+	/* set by fm_gallery_take_newcomers() */
+	enum fm_status status; /* of this one: FM_OK, or why it is refused, with err */
+	struct fm_error err;
+	bool existed; /* somebody, or a face of theirs, has the id already, and is left alone */
+};
+/*
+ * Takes 1 to 256 of them in their order, in one transaction. One that is at fault itself (as person_create
+ * and face_add have it; FM_E_NOT_FOUND: nobody has the person's id) is refused, and the others come in. Where
+ * it fails nothing of them has come in; what `status` says does not matter then.
+ */
+enum fm_status fm_gallery_take_newcomers(struct fm_gallery *gallery, int64_t collection_key,
+        struct fm_newcomer *newcomers, size_t count, struct fm_error *err);
+
 /* All that makes a face what it is, for an archive; valid during the visit. */
 struct fm_face_export {
 	const char *id, *model, *quality;

@@ -109,6 +109,14 @@ enum fm_status fm_person_find_oldest(struct fm_connection *connection, int64_t c
 enum fm_status fm_person_insert(struct fm_connection *connection, int64_t collection_key,
         const struct fm_person_fields *fields, int64_t *ret_key, struct fm_error *err);
 
+/* Whether a client may set this, or add this; FM_E_INVALID, FM_E_TOO_LARGE. */
+enum fm_status fm_person_check(const struct fm_person_fields *fields, struct fm_error *err);
+enum fm_status fm_face_check(const struct fm_face_insert *insert, struct fm_error *err);
+/* Adds a face that passed the check. */
+enum fm_status fm_face_add(struct fm_connection *connection, const struct fm_person *person,
+        const struct fm_face_insert *insert, struct fm_face_record *ret_face, bool *ret_existed,
+        struct fm_error *err);
+
 /* Keeps the crop of a face that has none; a second one is left out. */
 enum fm_status fm_crop_insert(struct fm_connection *connection, const struct fm_face_record *face,
         const uint8_t *jpeg, size_t bytes, struct fm_error *err);

@@ -105,7 +105,7 @@ enum fm_status fm_person_find_oldest(struct fm_connection *connection, int64_t c
 	return status == FM_OK ? read_only_row(&query, ret_person, ret_found, err) : status;
 }
 
-static enum fm_status check_fields(const struct fm_person_fields *fields, struct fm_error *err)
+static enum fm_status check_texts(const struct fm_person_fields *fields, struct fm_error *err)
 {
 	enum fm_status status = FM_OK;
 
@@ -120,6 +120,15 @@ static enum fm_status check_fields(const struct fm_person_fields *fields, struct
 	if (status == FM_OK && fields->external_id && fields->clear_external_id)
 		return fm_fail(err, FM_E_INVALID, "external_id: both set and cleared");
 	return status;
+}
+
+enum fm_status fm_person_check(const struct fm_person_fields *fields, struct fm_error *err)
+{
+	if (!fields->name)
+		return fm_fail(err, FM_E_INVALID, "name: missing");
+	if (fields->id && !fm_uuid_valid(fields->id))
+		return fm_fail(err, FM_E_INVALID, "id: no UUID");
+	return check_texts(fields, err);
 }
 
 static enum fm_status external_id_taken(const char *external_id, struct fm_error *err)
@@ -183,7 +192,7 @@ static enum fm_status change_person(struct fm_gallery *gallery,
         enum fm_status (*run)(struct fm_connection *, void *, struct fm_error *),
         struct person_change *context, struct fm_person *ret_person, struct fm_error *err)
 {
-	enum fm_status status = check_fields(context->fields, err);
+	enum fm_status status = check_texts(context->fields, err);
 
 	if (status == FM_OK)
 		status = fm_gallery_change(gallery, &(struct fm_change){.run = run, .context = context}, err);
@@ -199,11 +208,9 @@ enum fm_status fm_gallery_person_create(struct fm_gallery *gallery, int64_t coll
 {
 	struct person_change context = {.collection_key = collection_key, .fields = fields};
 
-	if (!fields->name)
-		return fm_fail(err, FM_E_INVALID, "name: missing");
-	if (fields->id && !fm_uuid_valid(fields->id))
-		return fm_fail(err, FM_E_INVALID, "id: no UUID");
-	return change_person(gallery, create, &context, ret_person, err);
+	enum fm_status status = fm_person_check(fields, err);
+
+	return status == FM_OK ? change_person(gallery, create, &context, ret_person, err) : status;
 }
 
 enum fm_status fm_gallery_person_get(struct fm_gallery *gallery, int64_t collection_key, const char *id,

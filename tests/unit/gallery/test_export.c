@@ -246,3 +246,113 @@ Test(export, networks_are_bounded)
 	expect_counts("default", 1, 1000);
 	fm_person_done(&person);
 }
+
+/* ---- what comes in ---------------------------------------------------------------------------------------
+ */
+
+static size_t indexed, index_room;
+
+static enum fm_status count_added(void *context, const struct fm_face_record *face, const char *model,
+        const float *embedding, size_t dim, struct fm_error *err)
+{
+	(void)context, (void)face, (void)model, (void)embedding, (void)dim;
+	if (indexed == index_room)
+		return fm_fail(err, FM_E_NOMEM, "no room in the index");
+	indexed++;
+	return FM_OK;
+}
+
+static void count_gone(void *context, enum fm_object object, int64_t key)
+{
+	(void)context, (void)object, (void)key;
+}
+
+/* Two people, a face each and one more, of which `newcomers` are made; ids tell them apart. */
+struct party {
+	struct fm_person_fields people[2];
+	struct fm_face_insert faces[3];
+	float embeddings[3][DIM];
+	struct fm_newcomer newcomers[5];
+};
+
+static void make_party(struct party *party)
+{
+	static const char *const ids[] = {"0a4c9f5e-0000-4000-8000-000000000001",
+	        "0a4c9f5e-0000-4000-8000-000000000002", "0a4c9f5e-0000-4000-8000-000000000003",
+	        "0a4c9f5e-0000-4000-8000-000000000004", "0a4c9f5e-0000-4000-8000-000000000005"};
+
+	*party = (struct party){0};
+	for (size_t i = 0; i < 2; i++) {
+		party->people[i] = (struct fm_person_fields){.name = "Ann", .id = ids[i]};
+		party->newcomers[i].person = &party->people[i];
+	}
+	for (size_t i = 0; i < 3; i++) {
+		party->faces[i] = make_insert(party->embeddings[i], i);
+		party->faces[i].id = ids[2 + i];
+		party->newcomers[2 + i].face = &party->faces[i];
+		party->newcomers[2 + i].person_id = ids[i % 2];
+	}
+	fm_gallery_observe(
+	        gallery, &(struct fm_gallery_observer){.face_added = count_added, .removed = count_gone});
+}
+
+static void expect_status(const struct party *party, const enum fm_status statuses[5])
+{
+	for (size_t i = 0; i < 5; i++)
+		cr_expect_eq(party->newcomers[i].status, statuses[i], "newcomer %zu: %s", i,
+		        party->newcomers[i].err.message);
+}
+
+Test(export, newcomers_are_refused_one_by_one)
+{
+	struct party party;
+
+	indexed = 0;
+	index_room = 100;
+	make_party(&party);
+	party.people[1].external_id = ""; /* and so nobody has the second's id */
+	party.embeddings[2][0] = 2;       /* no unit vector */
+	ok(fm_gallery_take_newcomers(gallery, home, party.newcomers, 5, &error));
+	expect_status(
+	        &party, (const enum fm_status[]){FM_OK, FM_E_INVALID, FM_OK, FM_E_NOT_FOUND, FM_E_INVALID});
+	cr_expect_eq(indexed, 1);
+	expect_counts("default", 1, 1);
+
+	/* Again, mended: what is there is left alone. One that the caller refuses is not looked at. */
+	make_party(&party);
+	party.newcomers[4] = (struct fm_newcomer){.refused = true, .status = FM_E_TOO_LARGE};
+	ok(fm_gallery_take_newcomers(gallery, home, party.newcomers, 5, &error));
+	expect_status(&party, (const enum fm_status[]){FM_OK, FM_OK, FM_OK, FM_OK, FM_E_TOO_LARGE});
+	cr_expect(party.newcomers[0].existed && party.newcomers[2].existed);
+	cr_expect_not(party.newcomers[1].existed || party.newcomers[3].existed);
+	cr_expect_eq(indexed, 2);
+	expect_counts("default", 2, 2);
+
+	/* An id that another collection has. */
+	struct fm_collection other;
+	ok(fm_gallery_collection_create(gallery, "other", 0, &other, &error));
+	make_party(&party);
+	ok(fm_gallery_take_newcomers(gallery, other.key, party.newcomers, 5, &error));
+	expect_status(&party, (const enum fm_status[]){FM_E_CONFLICT, FM_E_CONFLICT, FM_E_NOT_FOUND,
+	                              FM_E_NOT_FOUND, FM_E_NOT_FOUND});
+	fm_collection_done(&other);
+	fails(FM_E_INVALID, fm_gallery_take_newcomers(gallery, home, party.newcomers, 0, &error));
+	fails(FM_E_INVALID, fm_gallery_take_newcomers(gallery, home, party.newcomers, 257, &error));
+}
+
+/* Faces that the index cannot take are on disk for a moment, and gone again. */
+Test(export, newcomers_without_room_in_the_index_go_again)
+{
+	struct party party;
+
+	indexed = 0;
+	index_room = 1;
+	make_party(&party);
+	fails(FM_E_NOMEM, fm_gallery_take_newcomers(gallery, home, party.newcomers, 5, &error));
+	expect_counts("default", 2, 0);
+	index_room = 100;
+	make_party(&party);
+	ok(fm_gallery_take_newcomers(gallery, home, party.newcomers, 5, &error));
+	expect_counts("default", 2, 3);
+	cr_expect_eq(indexed, 4);
+}
