@@ -35,6 +35,11 @@ FM_INLINE void fm_store_avx2(float *to, __m256 v, size_t lanes)
 		_mm256_maskstore_ps(to, fm_mask_avx2(lanes), v);
 }
 
+FM_INLINE __m256 fm_set_avx2(float v)
+{
+	return _mm256_set1_ps(v);
+}
+
 FM_INLINE __m256 fm_bias_avx2(const struct fm_epilogue *epilogue, size_t channel, size_t lanes)
 {
 	if (epilogue->bias == NULL)

@@ -1,223 +1,61 @@
 /*
  * The u8 x s8 product by vpdpbusd on 256 bits: 8 columns by 4 terms an instruction. Internal to lib/kernels.
  * The instruction has two encodings, of different processors: VEX (AVX-VNNI) and EVEX (AVX-512 VL and VNNI).
- * One file for each gives its own; all else is this.
+ * One file for each says its own (ENCODING, as both compilers' assemblers know it); all else is this.
  *
  * The tile is 3 rows by 32 columns, or more rows where n leaves fewer columns: 12 accumulators, which with a
  * broadcast a row and one vector of weights make the 16 registers that VEX can name.
  *
- * Packed: panels of 8 columns, each -w_sum s32 [8], then s8 [k / 4][8][4]; columns and terms past the end are
- * 0.
+ * Panels of 8 columns, behind their head s8 [k / 4][8][4].
  */
 #ifndef FM_KERNELS_GEMM_U8S8_VNNI256_H
 #define FM_KERNELS_GEMM_U8S8_VNNI256_H
 
-#include "lib/kernels/epilogue_avx2.h"
-#include "lib/kernels/gemm_u8s8.h"
-
-#include <string.h>
+#ifndef ENCODING
+#define ENCODING "%{evex%}"
+#endif
+#define GROUP      FM_GEMM_U8S8_K_MULTIPLE_VNNI256
+#define HEAD_BYTES (LANES * sizeof(int32_t))
+#define OFFSET     0
+#define ROWS_4     3
+#define ROWS_3     4
+#define ROWS_2     6
+#define ROWS_1     6
+#define ROWS_MAX   6
+#define weight     int8_t
+#include "lib/kernels/gemm_u8s8_tiles.h"
 
 /*
- * sum + four products a lane. Assembly in both files, because gcc 12 copies the accumulator before and after
+ * sum + four products a lane. Assembly, because gcc 12 copies the accumulator before and after
  * the intrinsic, and so spills a tile that fits.
  */
-typedef __m256i fm_add_products_vnni256(__m256i sum, __m256i a, __m256i w);
-
-#define LANES       FM_LANES_AVX2
-#define GROUP       FM_GEMM_U8S8_K_MULTIPLE_VNNI256
-#define VECTORS_MAX 4
-#define ROWS_MAX    6
-
-static size_t groups_of(size_t k)
+FM_INLINE __m256i add_products(__m256i sum, __m256i a, __m256i w)
 {
-	return (k + GROUP - 1) / GROUP;
+	__asm__(ENCODING " vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+	return sum;
 }
 
-static size_t panel_bytes_of(size_t k)
+static size_t place_of(size_t lane, size_t t)
 {
-	return LANES * sizeof(int32_t) + groups_of(k) * LANES * GROUP;
+	return t / GROUP * LANES * GROUP + lane * GROUP + t % GROUP;
 }
 
-FM_INLINE size_t fm_gemm_u8s8_packed_bytes_vnni256(size_t n, size_t k)
+FM_INLINE void add_group(integers acc[ROWS_MAX][VECTORS_MAX], const uint8_t *a, size_t a_stride,
+        const weight *w, size_t panel_bytes, size_t rows, size_t vectors)
 {
-	return (n + LANES - 1) / LANES * panel_bytes_of(k);
-}
-
-FM_INLINE void fm_gemm_u8s8_pack_vnni256(void *packed, const int8_t *weights, size_t n, size_t k)
-{
-	for (size_t j = 0; j < n; j++) {
-		char *panel = (char *)packed + j / LANES * panel_bytes_of(k);
-		int32_t *less = (int32_t *)panel + j % LANES;
-		int8_t *column = (int8_t *)panel + LANES * sizeof(int32_t) + j % LANES * GROUP;
-
-		*less = 0;
-		for (size_t t = 0; t < k; t++) {
-			*less -= weights[j * k + t];
-			column[t / GROUP * LANES * GROUP + t % GROUP] = weights[j * k + t];
-		}
-	}
-}
-
-/* Up to 64 columns, and all rows against them. */
-struct block {
-	__m256 scale[VECTORS_MAX], bias[VECTORS_MAX], slope[VECTORS_MAX];
-	const char *panel;
-	size_t panel_bytes, groups;
-	size_t last; /* lanes of the last vector that are columns, or more */
-	float *out;
-	size_t out_stride;
-	const uint8_t *a;
-	const struct fm_row_quant *a_quant;
-	size_t m;
-	bool corrects; /* some row's zero point is not 0 */
-	bool clips;
-	__m256 low, high;      /* where it clips */
-	const float *residual; /* at this block's first column, or NULL */
-	size_t residual_stride;
-};
-
-/* Sums begin with what the zero points take from them: the order of integers is free. */
-FM_INLINE void begin_sums(const struct block *block, size_t row, size_t rows, size_t vectors,
-        __m256i acc[ROWS_MAX][VECTORS_MAX])
-{
-	const struct fm_row_quant *quant = block->a_quant + row;
+	__m256i terms[VECTORS_MAX];
 
 	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
-		FM_UNROLL
-		for (size_t v = 0; v < vectors; v++)
-			acc[r][v] = _mm256_setzero_si256();
-	}
-	if (!block->corrects)
-		return;
+	for (size_t v = 0; v < vectors; v++)
+		terms[v] = load_s32(w + v * panel_bytes);
 	FM_UNROLL
 	for (size_t r = 0; r < rows; r++) {
-		__m256i zero = _mm256_set1_epi32(quant[r].zero);
-
+		int32_t four;
+		memcpy(&four, a + r * a_stride, sizeof(four));
+		__m256i x = _mm256_set1_epi32(four);
 		FM_UNROLL
 		for (size_t v = 0; v < vectors; v++)
-			acc[r][v] = _mm256_mullo_epi32(zero,
-			        _mm256_load_si256((const __m256i *)(block->panel + v * block->panel_bytes)));
-	}
-}
-
-/* Constant kinds of epilogue, so that no branch is left between a tile's vectors. */
-FM_INLINE void store_tile(const struct block *block, size_t row, size_t rows, size_t vectors,
-        __m256i acc[ROWS_MAX][VECTORS_MAX], bool clips, bool has_residual)
-{
-	const struct fm_row_quant *quant = block->a_quant + row;
-	const float *residual = has_residual ? block->residual + row * block->residual_stride : NULL;
-	float *out = block->out + row * block->out_stride;
-
-	FM_UNROLL
-	for (size_t r = 0; r < rows; r++) {
-		__m256 scale = _mm256_set1_ps(quant[r].scale);
-
-		FM_UNROLL
-		for (size_t v = 0; v < vectors; v++) {
-			size_t lanes = v + 1 == vectors ? block->last : LANES;
-			__m256 value = _mm256_mul_ps(
-			        _mm256_cvtepi32_ps(acc[r][v]), _mm256_mul_ps(scale, block->scale[v]));
-
-			value = _mm256_add_ps(value, block->bias[v]);
-			if (has_residual)
-				value = _mm256_add_ps(value, fm_load_avx2(residual + v * LANES, lanes));
-			value = clips ? fm_clip_avx2(value, block->low, block->high)
-			              : fm_slope_by_avx2(value, block->slope[v]);
-			fm_store_avx2(out + v * LANES, value, lanes);
-		}
-		out += block->out_stride;
-		if (has_residual)
-			residual += block->residual_stride;
-	}
-}
-
-FM_INLINE void multiply_tile(fm_add_products_vnni256 *add_products, const struct block *block, size_t row,
-        size_t rows, size_t vectors)
-{
-	size_t a_stride = block->groups * GROUP;
-	const uint8_t *a = block->a + row * a_stride;
-	const char *w = block->panel + LANES * sizeof(int32_t);
-	__m256i acc[ROWS_MAX][VECTORS_MAX];
-
-	begin_sums(block, row, rows, vectors, acc);
-	for (size_t g = 0; g < block->groups; g++) {
-		__m256i terms[VECTORS_MAX];
-
-		FM_UNROLL
-		for (size_t v = 0; v < vectors; v++)
-			terms[v] = _mm256_load_si256((const __m256i *)(w + v * block->panel_bytes));
-		FM_UNROLL
-		for (size_t r = 0; r < rows; r++) {
-			int32_t four;
-			memcpy(&four, a + r * a_stride, sizeof(four));
-			__m256i x = _mm256_set1_epi32(four);
-			FM_UNROLL
-			for (size_t v = 0; v < vectors; v++)
-				acc[r][v] = add_products(acc[r][v], x, terms[v]);
-		}
-		a += GROUP;
-		w += LANES * GROUP;
-	}
-	if (block->residual != NULL && block->clips)
-		store_tile(block, row, rows, vectors, acc, true, true);
-	else if (block->residual != NULL)
-		store_tile(block, row, rows, vectors, acc, false, true);
-	else if (block->clips)
-		store_tile(block, row, rows, vectors, acc, true, false);
-	else
-		store_tile(block, row, rows, vectors, acc, false, false);
-}
-
-FM_INLINE void multiply_rows(
-        fm_add_products_vnni256 *add_products, const struct block *block, size_t rows, size_t vectors)
-{
-	size_t row = 0;
-
-	for (; block->m - row >= rows; row += rows)
-		multiply_tile(add_products, block, row, rows, vectors);
-	for (; row < block->m; row++)
-		multiply_tile(add_products, block, row, 1, vectors);
-}
-
-FM_INLINE void fm_gemm_u8s8_run_vnni256(fm_add_products_vnni256 *add_products, float *out, size_t out_stride,
-        const uint8_t *a, const struct fm_row_quant *a_quant, size_t m, const void *packed,
-        const float *w_scale, size_t n, size_t k, const struct fm_epilogue *epilogue)
-{
-	struct block block = {
-	        .panel_bytes = panel_bytes_of(k),
-	        .groups = groups_of(k),
-	        .out_stride = out_stride,
-	        .a = a,
-	        .a_quant = a_quant,
-	        .m = m,
-	        .corrects = fm_any_zero_point_avx2(a_quant, m),
-	        .clips = fm_epilogue_clips(epilogue),
-	        .low = _mm256_set1_ps(fm_epilogue_low(epilogue)),
-	        .high = _mm256_set1_ps(fm_epilogue_high(epilogue)),
-	        .residual_stride = epilogue->residual_stride,
-	};
-
-	for (size_t j = 0; j < n; j += VECTORS_MAX * LANES) {
-		size_t columns = n - j < VECTORS_MAX * LANES ? n - j : VECTORS_MAX * LANES;
-		size_t vectors = (columns + LANES - 1) / LANES;
-
-		for (size_t v = 0; v < vectors; v++) {
-			size_t channel = j + v * LANES;
-			block.scale[v] = fm_load_avx2(w_scale + channel, n - channel);
-			block.bias[v] = fm_bias_avx2(epilogue, channel, n - channel);
-			block.slope[v] = fm_slope_avx2(epilogue, channel, n - channel);
-			block.last = n - channel;
-		}
-		block.panel = (const char *)packed + j / LANES * block.panel_bytes;
-		block.out = out + j;
-		block.residual = epilogue->residual != NULL ? epilogue->residual + j : NULL;
-		switch (vectors) {
-		case 4: multiply_rows(add_products, &block, 3, 4); break;
-		case 3: multiply_rows(add_products, &block, 4, 3); break;
-		case 2: multiply_rows(add_products, &block, 6, 2); break;
-		default: multiply_rows(add_products, &block, 6, 1); break;
-		}
+			acc[r][v] = add_products(acc[r][v], x, terms[v]);
 	}
 }
 

@@ -148,6 +148,16 @@ FM_INLINE fm_vec4 fm_slope_vec4(const struct fm_epilogue *epilogue, size_t chann
 	return fm_load_vec4(epilogue->slope + channel, lanes);
 }
 
+FM_INLINE fm_vec4 fm_clip_vec4(fm_vec4 v, fm_vec4 low, fm_vec4 high)
+{
+	return fm_min_vec4(fm_max_vec4(v, low), high);
+}
+
+FM_INLINE fm_vec4 fm_slope_by_vec4(fm_vec4 v, fm_vec4 slope)
+{
+	return fm_where_positive_vec4(v, v, v * slope);
+}
+
 /* Bias, residual (NULL: none) and activation. */
 FM_INLINE fm_vec4 fm_finish_vec4(const struct fm_epilogue *epilogue, fm_vec4 v, fm_vec4 bias, fm_vec4 slope,
         const float *residual, size_t lanes)
@@ -155,11 +165,10 @@ FM_INLINE fm_vec4 fm_finish_vec4(const struct fm_epilogue *epilogue, fm_vec4 v, 
 	v = v + bias;
 	if (residual != NULL)
 		v = v + fm_load_vec4(residual, lanes);
-	if (fm_epilogue_clips(epilogue)) {
-		v = fm_max_vec4(v, fm_set_vec4(fm_epilogue_low(epilogue)));
-		return fm_min_vec4(v, fm_set_vec4(fm_epilogue_high(epilogue)));
-	}
-	return fm_where_positive_vec4(v, v, v * slope);
+	if (fm_epilogue_clips(epilogue))
+		return fm_clip_vec4(
+		        v, fm_set_vec4(fm_epilogue_low(epilogue)), fm_set_vec4(fm_epilogue_high(epilogue)));
+	return fm_slope_by_vec4(v, slope);
 }
 
 #endif
