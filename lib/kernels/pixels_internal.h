@@ -14,25 +14,16 @@ FM_INLINE struct fm_row_quant fm_pixels_quant_between(float low, float high)
 	return (struct fm_row_quant){.scale = scale, .zero = zero < 0 ? 0 : zero > 255 ? 255 : (int32_t)zero};
 }
 
-struct fm_row_quant fm_pixels_quant_of_scalar(const float *x, size_t count);
-void fm_pixels_quantize_scalar(uint8_t *q, const float *from, size_t plane, size_t channels, size_t count,
-        const struct fm_row_quant *quant);
+#define FM_PIXELS_DECLARE(isa)                                                                               \
+	struct fm_row_quant fm_pixels_quant_of_##isa(const float *x, size_t count);                          \
+	void fm_pixels_quantize_##isa(uint8_t *q, const float *from, size_t plane, size_t channels,          \
+	        size_t count, const struct fm_row_quant *quant)
 
-struct fm_row_quant fm_pixels_quant_of_sse41(const float *x, size_t count);
-void fm_pixels_quantize_sse41(uint8_t *q, const float *from, size_t plane, size_t channels, size_t count,
-        const struct fm_row_quant *quant);
-
-struct fm_row_quant fm_pixels_quant_of_neon(const float *x, size_t count);
-void fm_pixels_quantize_neon(uint8_t *q, const float *from, size_t plane, size_t channels, size_t count,
-        const struct fm_row_quant *quant);
-
-struct fm_row_quant fm_pixels_quant_of_avx2(const float *x, size_t count);
-void fm_pixels_quantize_avx2(uint8_t *q, const float *from, size_t plane, size_t channels, size_t count,
-        const struct fm_row_quant *quant);
-
-struct fm_row_quant fm_pixels_quant_of_avx512vnni(const float *x, size_t count);
-void fm_pixels_quantize_avx512vnni(uint8_t *q, const float *from, size_t plane, size_t channels, size_t count,
-        const struct fm_row_quant *quant);
+FM_PIXELS_DECLARE(scalar);
+FM_PIXELS_DECLARE(sse41);
+FM_PIXELS_DECLARE(neon);
+FM_PIXELS_DECLARE(avx2);
+FM_PIXELS_DECLARE(avx512vnni);
 void fm_pixels_multiply_avx512vnni(float *out, const uint8_t *const *rows, size_t count,
         const struct fm_pixels_product *product, const struct fm_row_quant *quant,
         const struct fm_epilogue *epilogue);

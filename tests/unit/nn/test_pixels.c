@@ -1,38 +1,11 @@
 /* Pixels hold the codes of what gathered patches hold, in every form of convolution that they suit. */
 #include "lib/nn/patches.h"
 #include "lib/nn/pixels.h"
+#include "tests/unit/nn/conv_shapes.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 
 #include "lib/base/banned.h"
-
-static uint32_t next(uint32_t *state)
-{
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 8;
-}
-
-static size_t between(uint32_t *state, size_t low, size_t high)
-{
-	return low + next(state) % (high - low + 1);
-}
-
-static void *alloc64(size_t bytes)
-{
-	void *p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-
-	cr_assert_not_null(p);
-	return p;
-}
-
-/* One side of the output, at least one pixel long: the input grows until it is. */
-static size_t out_side(size_t *in, size_t pad_before, size_t pad_after, size_t reach, size_t stride)
-{
-	while (*in + pad_before + pad_after < reach)
-		++*in;
-	return (*in + pad_before + pad_after - reach) / stride + 1;
-}
 
 static struct fm_conv_shape random_shape(uint32_t *state)
 {
